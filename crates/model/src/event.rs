@@ -1,0 +1,575 @@
+//! The one event type that flows through the platform.
+
+use crate::instrument::Instrument;
+use crate::num::{Decimal, Px, Qty};
+use crate::time::Ts;
+use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
+
+/// Who told us, by the name of its folder: `binance`, `tdx`.
+pub type SourceName = &'static str;
+
+/// Something that happened to an instrument, as one source told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who told us.
+    pub source: SourceName,
+    /// What it is about, with the scale of the numbers in `body`.
+    pub instrument: Arc<Instrument>,
+    /// The kind of data it came by. Source, instrument and channel together are a lane.
+    pub channel: Channel,
+    /// What a reader should know before trusting it.
+    pub flags: Flags,
+    /// When it happened and when we heard of it.
+    pub stamp: Stamp,
+    /// What happened.
+    pub body: Body,
+}
+
+/// When a thing happened, and when we heard of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The venue's own time. `None` where the venue gives none.
+    pub ts_event: Option<Ts>,
+    /// Our clock when the frame's last byte was read.
+    pub ts_recv: Ts,
+}
+
+/// A kind of data that a source offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// Single prints.
+    Trades,
+    /// Prints of one taker order at one price, merged by the venue.
+    AggTrades,
+    /// The book by snapshot and deltas.
+    Book,
+    /// The best few levels, whole each time.
+    BookTop,
+    /// Best bid and offer.
+    Quote,
+    /// Statistics of 24 hours or of a trading day.
+    DayStats,
+    /// Bars (klines, candles).
+    Bars,
+    /// Mark price.
+    MarkPrice,
+    /// Index price.
+    IndexPrice,
+    /// Funding rate.
+    Funding,
+    /// Open interest.
+    OpenInterest,
+    /// Forced orders.
+    Liquidations,
+    /// Instrument definitions.
+    Instruments,
+    /// The connection itself and other things about the source.
+    Link,
+}
+
+impl Channel {
+    /// Every channel, in the order of the enum.
+    pub const ALL: [Self; 14] = [
+        Self::Trades,
+        Self::AggTrades,
+        Self::Book,
+        Self::BookTop,
+        Self::Quote,
+        Self::DayStats,
+        Self::Bars,
+        Self::MarkPrice,
+        Self::IndexPrice,
+        Self::Funding,
+        Self::OpenInterest,
+        Self::Liquidations,
+        Self::Instruments,
+        Self::Link,
+    ];
+
+    /// The name used in config, URLs and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trades => "trades",
+            Self::AggTrades => "agg_trades",
+            Self::Book => "book",
+            Self::BookTop => "book_top",
+            Self::Quote => "quote",
+            Self::DayStats => "day_stats",
+            Self::Bars => "bars",
+            Self::MarkPrice => "mark_price",
+            Self::IndexPrice => "index_price",
+            Self::Funding => "funding",
+            Self::OpenInterest => "open_interest",
+            Self::Liquidations => "liquidations",
+            Self::Instruments => "instruments",
+            Self::Link => "link",
+        }
+    }
+
+    /// The channel of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.name() == name)
+    }
+}
+
+/// What a reader should know about an event before trusting it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// Nothing to say.
+    pub const NONE: Self = Self(0);
+    /// Computed by us from other events, not sent by the venue.
+    pub const DERIVED: Self = Self(1);
+    /// Filled in later from the source's history.
+    pub const REPAIRED: Self = Self(2);
+    /// The book was crossed after this change.
+    pub const SUSPECT: Self = Self(4);
+    /// The venue's time is absurd (over a day from ours).
+    pub const BAD_TIME: Self = Self(8);
+    /// Outside the trading session.
+    pub const OUT_OF_SESSION: Self = Self(16);
+    /// Sent to a reader who joined late, from what was kept.
+    pub const LAST_VALUE: Self = Self(32);
+
+    /// Every flag with the name used in JSON.
+    pub const NAMES: [(Self, &'static str); 6] = [
+        (Self::DERIVED, "derived"),
+        (Self::REPAIRED, "repaired"),
+        (Self::SUSPECT, "suspect"),
+        (Self::BAD_TIME, "bad_time"),
+        (Self::OUT_OF_SESSION, "out_of_session"),
+        (Self::LAST_VALUE, "last_value"),
+    ];
+
+    /// Whether all flags of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether no flag is set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A print.
+    Trade(Trade),
+    /// The whole book; replaces what was known.
+    Snapshot(Snapshot),
+    /// Levels that changed.
+    Delta(Delta),
+    /// Continuity of the lane was lost; nothing before this may be joined to what follows.
+    Gap(Gap),
+    /// Best bid and offer.
+    Quote(Quote),
+    /// An interval's prices and volumes.
+    Bar(Box<Bar>),
+    /// Statistics of the last 24 hours.
+    DayStats(Box<DayStats>),
+    /// The mark price.
+    MarkPrice(Decimal),
+    /// The index price.
+    IndexPrice(Decimal),
+    /// The funding rate.
+    Funding(Box<Funding>),
+    /// Open contracts.
+    OpenInterest(OpenInterest),
+    /// A forced order.
+    Liquidation(Box<Liquidation>),
+    /// The definition in `Event::instrument` is new or has changed.
+    Instrument,
+    /// What became of a subscription.
+    Lane(LaneFact),
+    /// What became of a connection.
+    Link(LinkFact),
+}
+
+/// Which side of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Buyers.
+    Bid,
+    /// Sellers.
+    Ask,
+}
+
+/// The venue's name of a trade: a number, or text where it does not fit one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TradeId {
+    /// A plain number.
+    Num(u64),
+    /// Anything else.
+    Text(Box<str>),
+}
+
+impl TradeId {
+    /// Keeps the text so that it comes out again as it went in.
+    pub fn from_text(text: &str) -> Self {
+        let plain = !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && (text == "0" || !text.starts_with('0'));
+        match text.parse() {
+            Ok(number) if plain => Self::Num(number),
+            _ => Self::Text(text.into()),
+        }
+    }
+}
+
+/// A print on the tape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// The venue's id; with merged prints the last one.
+    pub id: TradeId,
+    /// Price.
+    pub px: Px,
+    /// Quantity.
+    pub qty: Qty,
+    /// The side that crossed the spread. `None` where the venue does not say.
+    pub aggressor: Option<Side>,
+    /// How many prints the venue merged into this one; 1 where it merges none.
+    pub count: u32,
+}
+
+/// A price and the quantity that waits there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Price.
+    pub px: Px,
+    /// Quantity; in a delta zero removes the level.
+    pub qty: Qty,
+}
+
+/// Levels of both sides in one allocation, in the order the venue sent them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    all: Vec<Level>,
+    bids: usize,
+}
+
+impl Levels {
+    /// `all` holds `bids` bids, then the asks.
+    pub fn new(all: Vec<Level>, bids: usize) -> Self {
+        assert!(bids <= all.len(), "the bids are part of all levels");
+        Self { all, bids }
+    }
+
+    /// Joins the two sides.
+    pub fn from_sides(bids: &[Level], asks: &[Level]) -> Self {
+        Self { all: [bids, asks].concat(), bids: bids.len() }
+    }
+
+    /// The bids.
+    pub fn bids(&self) -> &[Level] {
+        self.all.get(..self.bids).unwrap_or_default()
+    }
+
+    /// The asks.
+    pub fn asks(&self) -> &[Level] {
+        self.all.get(self.bids..).unwrap_or_default()
+    }
+
+    /// How many levels both sides have.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether both sides are empty.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+/// A venue's checksum over the book after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// How it is computed.
+    pub kind: ChecksumKind,
+    /// The value that the venue sent.
+    pub value: u32,
+}
+
+/// How a checksum is computed. Texts are prices and quantities without trailing zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumKind {
+    /// CRC-32 over `bid px:bid qty:ask px:ask qty:…` of the best 25 levels, interleaved.
+    Crc32Interleaved25,
+}
+
+/// The whole book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The venue's number of the book's state. `None` where the venue numbers nothing.
+    pub seq: Option<u64>,
+    /// Bids from high to low and asks from low to high.
+    pub levels: Levels,
+    /// The venue's checksum, where it has one.
+    pub checksum: Option<Checksum>,
+    /// Counts the book's beginnings: it grows with each snapshot after a gap. Sessions leave 0; the engine sets it.
+    pub epoch: u32,
+}
+
+/// Levels that changed; a quantity of zero removes the level, also one that is not held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// The state that this change follows: the `seq` of the lane's snapshot or delta before it.
+    pub prev_seq: Option<u64>,
+    /// The state that it leads to. Usually larger than `prev_seq`, but a venue may count from the start again.
+    pub seq: Option<u64>,
+    /// The changed levels.
+    pub levels: Levels,
+    /// The venue's checksum after the change, where it has one.
+    pub checksum: Option<Checksum>,
+    /// As in [`Snapshot::epoch`].
+    pub epoch: u32,
+}
+
+/// Continuity was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Why.
+    pub cause: GapCause,
+    /// The last state before the hole, where known.
+    pub from_seq: Option<u64>,
+    /// The first state after it, where known.
+    pub to_seq: Option<u64>,
+}
+
+/// Why continuity was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapCause {
+    /// The venue's numbers have a hole.
+    Sequence,
+    /// The venue's checksum does not match.
+    Checksum,
+    /// Bid above ask for longer than a venue's push may explain.
+    Crossed,
+    /// The connection was lost.
+    Disconnected,
+    /// A frame of the lane could not be read.
+    Malformed,
+    /// A number does not fit the definition, and no wider one holds it.
+    Scale,
+    /// More levels or waiting frames than the cap allows.
+    Overflow,
+    /// The venue said that the lane starts again.
+    VenueReset,
+}
+
+impl GapCause {
+    /// The name used in JSON and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sequence => "sequence",
+            Self::Checksum => "checksum",
+            Self::Crossed => "crossed",
+            Self::Disconnected => "disconnected",
+            Self::Malformed => "malformed",
+            Self::Scale => "scale",
+            Self::Overflow => "overflow",
+            Self::VenueReset => "venue_reset",
+        }
+    }
+}
+
+/// Best bid and offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Best bid; `None` where there is none.
+    pub bid: Option<Level>,
+    /// Best ask; `None` where there is none.
+    pub ask: Option<Level>,
+    /// The state of the book it was taken from, where the venue says it.
+    pub seq: Option<u64>,
+}
+
+/// An interval's prices and volumes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// The venue-neutral name of the interval: `1m`, `1h`, `1d`.
+    pub interval: Box<str>,
+    /// Start of the interval.
+    pub start: Ts,
+    /// First price.
+    pub open: Decimal,
+    /// Highest price.
+    pub high: Decimal,
+    /// Lowest price.
+    pub low: Decimal,
+    /// Last price.
+    pub close: Decimal,
+    /// Summed quantity in the venue's unit of quantity.
+    pub volume: Decimal,
+    /// Summed price × quantity in quote currency; `None` where the venue does not say.
+    pub turnover: Option<Decimal>,
+    /// Number of trades; `None` where the venue does not say.
+    pub trades: Option<u64>,
+    /// Whether the interval is over.
+    pub closed: bool,
+}
+
+/// Statistics of the last 24 hours. A field is `None` where the venue does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DayStats {
+    /// Price 24 hours ago.
+    pub open: Option<Decimal>,
+    /// Highest price.
+    pub high: Option<Decimal>,
+    /// Lowest price.
+    pub low: Option<Decimal>,
+    /// Last price.
+    pub last: Option<Decimal>,
+    /// Quantity of the last trade.
+    pub last_qty: Option<Decimal>,
+    /// Summed quantity in the venue's unit of quantity.
+    pub volume: Option<Decimal>,
+    /// Summed price × quantity in quote currency.
+    pub turnover: Option<Decimal>,
+    /// Number of trades.
+    pub trades: Option<u64>,
+}
+
+/// The funding rate of a perpetual.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Funding {
+    /// Rate of the current period as a fraction (0.0001 = 1 basis point).
+    pub rate: Decimal,
+    /// When it is paid.
+    pub at: Option<Ts>,
+    /// Rate of the next period, where the venue says it.
+    pub next_rate: Option<Decimal>,
+}
+
+/// Open contracts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenInterest {
+    /// In the venue's unit of quantity.
+    pub qty: Decimal,
+    /// In quote currency, where the venue says it.
+    pub value: Option<Decimal>,
+}
+
+/// A forced order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Liquidation {
+    /// The side of the forced order: `Ask` where a long was closed.
+    pub side: Side,
+    /// The order's price, or the bankruptcy price.
+    pub px: Decimal,
+    /// Its quantity in the venue's unit.
+    pub qty: Decimal,
+    /// The average price of its fills, where the venue says it.
+    pub avg_px: Option<Decimal>,
+}
+
+/// How strongly a lane's completeness can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// The venue numbers its events.
+    Sequence,
+    /// The venue sends a checksum.
+    Checksum,
+    /// Nothing but trust.
+    None,
+}
+
+impl Proof {
+    /// The name used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sequence => "sequence",
+            Self::Checksum => "checksum",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Names a connection within a source for the life of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u32);
+
+/// What became of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneFact {
+    /// We asked for it.
+    Asked {
+        /// How completeness of this lane can be shown.
+        proof: Proof,
+        /// The longest silence the venue's cadence allows, in ms; `None` where data come only when something happens.
+        quiet_ms: Option<u32>,
+    },
+    /// The venue agreed.
+    Acked,
+    /// The venue said no, in these words.
+    Refused(Box<str>),
+    /// Waiting for a snapshot, in these words.
+    Syncing(Box<str>),
+    /// We no longer want it.
+    Dropped,
+}
+
+/// What became of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkFact {
+    /// Being opened.
+    Connecting {
+        /// Which connection.
+        link: LinkId,
+        /// To where.
+        url: Box<str>,
+    },
+    /// Open.
+    Up {
+        /// Which connection.
+        link: LinkId,
+    },
+    /// Still open: when it last carried something.
+    Alive {
+        /// Which connection.
+        link: LinkId,
+        /// When the last data frame came.
+        last_frame: Option<Ts>,
+        /// When the last ping or pong came.
+        last_ping: Option<Ts>,
+    },
+    /// Lost or never reached, in these words.
+    Down {
+        /// Which connection.
+        link: LinkId,
+        /// Why.
+        why: Box<str>,
+        /// How long until the next try, in ms; `None` where there is none.
+        retry_ms: Option<u64>,
+    },
+    /// A frame that could not be read, in words, with its beginning.
+    Malformed {
+        /// Which connection.
+        link: LinkId,
+        /// What was wrong and where.
+        what: Box<str>,
+    },
+    /// A field or value that we do not know; the first time it is seen.
+    Unknown {
+        /// Which connection.
+        link: LinkId,
+        /// Where it stood: `bookTicker.xyz`.
+        what: Box<str>,
+    },
+}

@@ -1,0 +1,280 @@
+//! What every source must be able to say. Nothing here or in a source does I/O, reads a clock or draws luck from outside.
+//!
+//! A [`Session`] is our end of one connection to a venue, a [`Sim`] is the venue's end of the same wire. Both are pure:
+//! bytes and time go in, actions come out. Who carries the bytes (a socket, a recording, a test in memory) is not theirs
+//! to know.
+
+pub mod json;
+pub mod market;
+mod sim;
+
+pub use json::{Cursor, Field, Malformed, What};
+pub use sim::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
+
+use model::{Channel, Event, Instrument, InstrumentId, Proof, SourceName, Ts};
+use std::sync::Arc;
+
+/// One exchange or data service: what it offers, and how to talk to it.
+pub trait Source: Sync {
+    /// Names, addresses and limits.
+    fn spec(&self) -> &'static Spec;
+
+    /// The requests whose answers list all instruments.
+    fn listings(&self) -> Vec<Request>;
+
+    /// Reads an answer to one of [`Source::listings`]; `path` is the path (or the recorded URL) that was asked.
+    /// `None` where the path is no listing.
+    fn define(&self, path: &str, body: &[u8]) -> Option<Result<Vec<Instrument>, Malformed>>;
+
+    /// Cuts what is wanted into what one connection each can carry. Wants that the source has no channel for are left out.
+    fn shards(&self, wants: &[Want], options: &Options) -> Vec<Shard>;
+
+    /// A session for a shard. With an empty shard it subscribes to nothing and reads whatever comes, as a replay needs.
+    fn session(&self, shard: &Shard) -> Box<dyn Session>;
+
+    /// The venue's end of the wire.
+    fn sim(&self, setup: &SimSetup) -> Box<dyn Sim>;
+
+    /// Whether a recorded connection is this source's, by its URL or by the look of a frame.
+    fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool;
+}
+
+/// Facts about a source that the runner needs.
+#[derive(Debug)]
+pub struct Spec {
+    /// The folder's name.
+    pub name: SourceName,
+    /// Where its protocol is documented.
+    pub docs: &'static str,
+    /// Where it can be reached.
+    pub endpoints: &'static [Endpoint],
+    /// What it offers.
+    pub channels: &'static [ChannelSpec],
+    /// The largest frame or answer that is accepted.
+    pub frame_bytes_max: usize,
+}
+
+impl Spec {
+    /// The facts of a channel, where the source offers it.
+    pub fn channel(&self, channel: Channel) -> Option<&'static ChannelSpec> {
+        self.channels.iter().find(|c| c.channel == channel)
+    }
+}
+
+/// One address of a source with its limits.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Short name, used in config to point it elsewhere: `spot`.
+    pub name: &'static str,
+    /// Scheme and host of the WebSocket, without a path.
+    pub ws: &'static str,
+    /// Scheme and host for REST, without a path.
+    pub rest: &'static str,
+    /// How often a connection may be opened.
+    pub connects: Rate,
+    /// How many frames may be sent on a connection.
+    pub sends: Rate,
+    /// How much REST weight may be used.
+    pub weight: Rate,
+    /// The longest silence on a connection, pings counted, before it is stale.
+    pub heartbeat_ms: u64,
+    /// After how long the venue closes a connection; `None` where it does not.
+    pub lifetime_ms: Option<u64>,
+}
+
+/// At most `max` in any `per_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub max: u32,
+    /// In how many milliseconds.
+    pub per_ms: u64,
+}
+
+/// Facts about a channel of a source.
+#[derive(Debug)]
+pub struct ChannelSpec {
+    /// Which.
+    pub channel: Channel,
+    /// How its completeness can be shown.
+    pub proof: Proof,
+    /// The longest silence that the venue's cadence allows, in ms; `None` where data come only when something happens.
+    pub quiet_ms: Option<u32>,
+}
+
+/// Choices that apply to all wants of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How often a book is pushed, in ms; the nearest that the venue offers is taken.
+    pub book_ms: u32,
+    /// The interval of bars: `1m`.
+    pub bar_interval: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { book_ms: 100, bar_interval: "1m".to_owned() }
+    }
+}
+
+/// A channel of an instrument that somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Of what.
+    pub instrument: Arc<Instrument>,
+    /// Which kind of data.
+    pub channel: Channel,
+}
+
+/// What one session carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shard {
+    /// Index into [`Spec::endpoints`].
+    pub endpoint: usize,
+    /// Path and query of the WebSocket; `None` for a session that only polls by REST.
+    pub path: Option<String>,
+    /// What it subscribes to.
+    pub wants: Vec<Want>,
+    /// The choices in force.
+    pub options: Options,
+}
+
+/// A REST request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Index into [`Spec::endpoints`].
+    pub endpoint: usize,
+    /// Path and query.
+    pub path: String,
+    /// What it costs of the endpoint's weight.
+    pub weight: u32,
+}
+
+/// Our end of one connection.
+///
+/// For a book the session promises: a snapshot, then deltas without a hole, each with the `seq` of the event before as
+/// its `prev_seq`; or a `Gap`, and then a snapshot again. While a book waits for its snapshot the session says so by
+/// `LaneFact::Syncing` and emits no delta.
+pub trait Session: Send {
+    /// Takes one input at the time `now` and appends what follows from it. For frames and replies `now` is the time
+    /// when the last byte was read.
+    fn on(&mut self, input: Input<'_>, now: Ts, out: &mut Vec<Action>);
+}
+
+/// What the outside world tells a session.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// The connection is open. For a session that only polls: it may begin.
+    Open,
+    /// A frame came.
+    Frame {
+        /// Its payload.
+        bytes: &'a [u8],
+        /// Whether it came as a binary frame.
+        binary: bool,
+    },
+    /// The answer to a [`Action::Fetch`], or one found in a recording.
+    Reply {
+        /// The tag of the request; `None` in a recording.
+        tag: Option<u64>,
+        /// The path that was asked; in a recording the recorded URL, or empty where it kept none.
+        path: &'a str,
+        /// The HTTP status, or 0 where no answer came; then `body` says why.
+        status: u16,
+        /// How long the venue asks us to wait, from `Retry-After`.
+        retry_ms: Option<u64>,
+        /// The body.
+        body: &'a [u8],
+    },
+    /// The time asked for by [`Action::WakeAt`] has come.
+    Wake {
+        /// Which one.
+        timer: u64,
+    },
+    /// The engine found a book wrong; start it again from a snapshot.
+    Resync {
+        /// Whose.
+        instrument: InstrumentId,
+        /// Which kind.
+        channel: Channel,
+    },
+    /// A new definition of an instrument is in force.
+    Define(&'a Arc<Instrument>),
+    /// The connection is closed. Every live book of it is a `Gap` now.
+    Closed,
+}
+
+/// What a session asks of the outside world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send this as a text frame.
+    Send(Vec<u8>),
+    /// Ask for this by REST at the session's endpoint and hand me the answer.
+    Fetch {
+        /// Comes back with the answer.
+        tag: u64,
+        /// Path and query.
+        path: String,
+        /// What it costs of the endpoint's weight.
+        weight: u32,
+    },
+    /// Wake me at this time. A later call with the same timer replaces the earlier one.
+    WakeAt {
+        /// Comes back with the wake-up.
+        timer: u64,
+        /// When.
+        at: Ts,
+    },
+    /// This happened.
+    Emit(Event),
+    /// The frame was no data but part of the protocol: an acknowledgement, a pong, a notice.
+    Control(&'static str),
+    /// The frame, or a part of it, could not be read. It is counted and shown; nothing else suffers.
+    Malformed(Malformed),
+    /// A field or value that we do not know; counted and shown, the frame is used all the same.
+    Unknown(String),
+    /// Give up the connection.
+    Close {
+        /// What to do next.
+        fault: Fault,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// Why a connection is given up, and so what the runner does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The venue went quiet past its heartbeat: reconnect at once.
+    Stale,
+    /// The venue said that it will close: reconnect at once, the new connection before the old goes.
+    Planned,
+    /// A frame that the protocol does not allow: reconnect with back-off.
+    Protocol,
+    /// The venue told us to go away: reconnect only after the longest back-off.
+    Refused,
+}
+
+/// The definition that could hold the number that did not fit, or `None` where none can or the fault is another.
+///
+/// A definition seen from the venue widens too: a tick may get finer before the catalogue is read again.
+pub fn refit(instrument: &Instrument, malformed: &Malformed) -> Option<Arc<Instrument>> {
+    let What::Scale(field, number) = malformed.what else { return None };
+    let old = match field {
+        Field::Px => instrument.px_scale,
+        Field::Qty => instrument.qty_scale,
+    };
+    let known = match field {
+        Field::Px => instrument.tick,
+        Field::Qty => instrument.lot,
+    };
+    let needed = number.scale();
+    // Too fine: as fine as the number. Too large: as coarse as number and tick allow.
+    let new = if needed > old { needed } else { needed.max(known.map_or(0, model::Decimal::scale)) };
+    number.mantissa_at(new)?;
+    match field {
+        Field::Px => instrument.rescaled(new, instrument.qty_scale),
+        Field::Qty => instrument.rescaled(instrument.px_scale, new),
+    }
+    .map(Arc::new)
+}

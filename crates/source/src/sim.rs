@@ -1,0 +1,158 @@
+//! The venue's end of a wire.
+
+use model::{Instrument, Level, Ts};
+use std::sync::Arc;
+
+/// Names a client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer(pub u64);
+
+/// A venue: clients come in, frames and answers go out. Pure, like a session; one market inside, made from a seed.
+pub trait Sim: Send {
+    /// Takes one input at the time `now` and appends what the venue does.
+    fn on(&mut self, input: SimInput<'_>, now: Ts, out: &mut Vec<SimAction>);
+
+    /// Makes the venue misbehave, or stand still.
+    fn control(&mut self, control: SimControl, now: Ts, out: &mut Vec<SimAction>);
+
+    /// The true books that clients should hold once everything sent has arrived.
+    fn books(&self) -> Vec<SimBook>;
+}
+
+/// What a venue is made from.
+#[derive(Clone, Debug)]
+pub struct SimSetup {
+    /// The same seed gives the same market.
+    pub seed: u64,
+    /// The time at which it opens.
+    pub start: Ts,
+    /// How many instruments it lists in each product.
+    pub instruments: usize,
+    /// How many moves (level changes and trades) its market makes in a second, over all instruments.
+    pub moves_per_s: u32,
+    /// Overrides how long a connection may live.
+    pub lifetime_ms: Option<u64>,
+    /// Overrides how often it pings.
+    pub ping_ms: Option<u64>,
+}
+
+impl Default for SimSetup {
+    fn default() -> Self {
+        Self { seed: 1, start: Ts(0), instruments: 3, moves_per_s: 100, lifetime_ms: None, ping_ms: None }
+    }
+}
+
+/// What clients do, and time.
+#[derive(Clone, Copy, Debug)]
+pub enum SimInput<'a> {
+    /// A client opened a WebSocket.
+    Open {
+        /// Who.
+        peer: Peer,
+        /// Index into [`Spec::endpoints`](crate::Spec::endpoints).
+        endpoint: usize,
+        /// Path and query.
+        path: &'a str,
+    },
+    /// A client sent a text or binary frame.
+    Frame {
+        /// Who.
+        peer: Peer,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// A client answered a ping.
+    Pong {
+        /// Who.
+        peer: Peer,
+        /// With which payload.
+        payload: &'a [u8],
+    },
+    /// A client's connection is gone.
+    Closed {
+        /// Who.
+        peer: Peer,
+    },
+    /// A REST request.
+    Request {
+        /// Comes back with the answer.
+        request: u64,
+        /// Index into [`Spec::endpoints`](crate::Spec::endpoints).
+        endpoint: usize,
+        /// Path and query.
+        path: &'a str,
+    },
+    /// The time asked for by [`SimAction::WakeAt`] has come, or just time passing.
+    Wake,
+}
+
+/// What the venue does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SimAction {
+    /// Sends a frame.
+    Send {
+        /// To whom.
+        peer: Peer,
+        /// What.
+        bytes: Vec<u8>,
+        /// As a binary frame.
+        binary: bool,
+    },
+    /// Sends a WebSocket ping.
+    Ping {
+        /// To whom.
+        peer: Peer,
+        /// With which payload.
+        payload: Vec<u8>,
+    },
+    /// Answers a request.
+    Reply {
+        /// Which.
+        request: u64,
+        /// HTTP status.
+        status: u16,
+        /// Extra headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// Closes a connection; code 0 drops it without a close frame.
+    Close {
+        /// Whose.
+        peer: Peer,
+        /// The close code.
+        code: u16,
+        /// The reason.
+        reason: String,
+    },
+    /// Wake me at this time; replaces the earlier call.
+    WakeAt(Ts),
+}
+
+/// How a venue misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimControl {
+    /// The market stands still (true) or moves again; what is pending is sent first.
+    Pause(bool),
+    /// The next REST books are those of this many book events ago.
+    LateSnapshots(u32),
+    /// This many of the next subscriptions are refused, or acknowledged and never fed, as the venue does.
+    RefuseSubscriptions(u32),
+    /// This many of the next REST requests are answered by 429 with a `Retry-After`.
+    RateLimit(u32),
+    /// Every connection is told to go and closed, as at the end of its life.
+    CloseAll,
+}
+
+/// A true book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimBook {
+    /// Whose.
+    pub instrument: Arc<Instrument>,
+    /// The venue's number of this state.
+    pub seq: Option<u64>,
+    /// Best first.
+    pub bids: Vec<Level>,
+    /// Best first.
+    pub asks: Vec<Level>,
+}
