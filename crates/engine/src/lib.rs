@@ -1,1 +1,271 @@
-//! engine
+//! Turns a session's events into the platform's: each event in comes out again, checked, followed by what follows from
+//! it. It asserts continuity and never repairs it: what is broken becomes a `Gap`, and the session is told to start over.
+
+mod check;
+
+use book::{Book, Broken};
+use hashbrown::HashMap;
+use model::{
+    Body, Channel, Delta, Event, Flags, Gap, GapCause, Instrument, InstrumentId, Quote, Snapshot, Ts,
+};
+use std::sync::Arc;
+
+/// What the engine does besides checking.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Levels a side that a book keeps; past that the worst ones go and are counted. Default 20,000.
+    pub levels_max: usize,
+    /// Whether a book's best bid and offer become quote events. Default false.
+    pub derive_quotes: bool,
+    /// How long a book may be crossed before it is thrown away, in ms. Default 2,000.
+    pub crossed_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { levels_max: book::LEVELS_MAX, derive_quotes: false, crossed_ms: 2_000 }
+    }
+}
+
+/// What the engine found, counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Checksums that matched.
+    pub checksums_right: u64,
+    /// Checksums that did not.
+    pub checksums_wrong: u64,
+    /// Deltas that followed another state than the book's.
+    pub sequence_breaks: u64,
+    /// Deltas for a book that was not live; a session must not send them.
+    pub orphans: u64,
+    /// Changes after which the bid was above the ask.
+    pub crossed: u64,
+    /// Changes after which bid and ask were equal.
+    pub locked: u64,
+    /// Levels dropped because a book reached its cap.
+    pub trimmed: u64,
+    /// Events whose venue time was over a day from ours.
+    pub bad_times: u64,
+}
+
+/// A book that the session must start again from a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resync {
+    /// Whose.
+    pub instrument: InstrumentId,
+    /// Which kind of book.
+    pub channel: Channel,
+    /// What was wrong.
+    pub cause: GapCause,
+}
+
+/// One book with what is known of it.
+struct Lane {
+    instrument: Arc<Instrument>,
+    book: Book,
+    live: bool,
+    epoch: u32,
+    crossed_since: Option<Ts>,
+    last_quote: Option<Quote>,
+}
+
+/// The books of one session, and the checks.
+pub struct Engine {
+    config: Config,
+    lanes: HashMap<(InstrumentId, Channel), Lane>,
+    counters: Counters,
+}
+
+impl Engine {
+    /// An engine without books.
+    pub fn new(config: Config) -> Self {
+        Self { config, lanes: HashMap::new(), counters: Counters::default() }
+    }
+
+    /// What was found so far.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The books that are live.
+    pub fn books(&self) -> impl Iterator<Item = (&Arc<Instrument>, Channel, &Book)> {
+        let live = |lane: &&Lane| lane.live;
+        self.lanes
+            .iter()
+            .map(|((_, channel), lane)| (*channel, lane))
+            .filter(move |(_, lane)| live(lane))
+            .map(|(channel, lane)| (&lane.instrument, channel, &lane.book))
+    }
+
+    /// Takes an event and appends it and what follows from it. Where a book turned out wrong, its `Gap` was appended in
+    /// place of the event, and the session has to be told.
+    pub fn on(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
+        if check::is_bad_time(&event.stamp) {
+            event.flags |= Flags::BAD_TIME;
+            self.counters.bad_times += 1;
+        }
+        match &event.body {
+            Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => self.on_book(event, out),
+            Body::Trade(_)
+            | Body::Quote(_)
+            | Body::Bar(_)
+            | Body::DayStats(_)
+            | Body::MarkPrice(_)
+            | Body::IndexPrice(_)
+            | Body::Funding(_)
+            | Body::OpenInterest(_)
+            | Body::Liquidation(_)
+            | Body::Instrument
+            | Body::Lane(_)
+            | Body::Link(_) => {
+                out.push(event);
+                None
+            }
+        }
+    }
+
+    fn on_book(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
+        let Self { config, lanes, counters } = self;
+        let lane = lanes.entry((event.instrument.id, event.channel)).or_insert_with(|| Lane {
+            instrument: Arc::clone(&event.instrument),
+            book: Book::new(config.levels_max),
+            live: false,
+            epoch: 0,
+            crossed_since: None,
+            last_quote: None,
+        });
+        let trimmed = lane.book.trimmed();
+        let broken = lane.redefine(&event.instrument).err().or_else(|| match &mut event.body {
+            Body::Snapshot(snapshot) => lane.reset(snapshot, counters).err(),
+            Body::Delta(delta) if lane.live => lane.apply(delta, counters).err(),
+            Body::Delta(_) => {
+                counters.orphans += 1;
+                Some(None)
+            }
+            _ => {
+                lane.clear();
+                None
+            }
+        });
+        counters.trimmed += lane.book.trimmed() - trimmed;
+        match broken {
+            None => {}
+            Some(None) => return None,
+            Some(Some(cause)) => return Some(lane.fail(event, cause, out)),
+        }
+        if lane.live && lane.crossed_too_long(&mut event, config, counters) {
+            return Some(lane.fail(event, GapCause::Crossed, out));
+        }
+        let quote =
+            (config.derive_quotes && event.channel == Channel::Book).then(|| lane.moved(&event)).flatten();
+        out.push(event);
+        out.extend(quote);
+        None
+    }
+}
+
+/// Why a book event does not stand: a cause, or nothing to say (the event is dropped).
+type Refusal = Option<GapCause>;
+
+impl Lane {
+    /// Takes over a new definition of the instrument, with the book's numbers at its scales.
+    fn redefine(&mut self, new: &Arc<Instrument>) -> Result<(), Refusal> {
+        if Arc::ptr_eq(&self.instrument, new) {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut self.instrument, Arc::clone(new));
+        let same = old.px_scale == new.px_scale && old.qty_scale == new.qty_scale;
+        if same
+            || !self.live
+            || self.book.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale))
+        {
+            return Ok(());
+        }
+        Err(Some(GapCause::Scale))
+    }
+
+    fn reset(&mut self, snapshot: &mut Snapshot, counters: &mut Counters) -> Result<(), Refusal> {
+        if !self.live {
+            self.epoch += 1;
+        }
+        snapshot.epoch = self.epoch;
+        self.live = true;
+        self.crossed_since = None;
+        self.book.reset(snapshot);
+        self.verify(snapshot.checksum, counters)
+    }
+
+    fn apply(&mut self, delta: &mut Delta, counters: &mut Counters) -> Result<(), Refusal> {
+        delta.epoch = self.epoch;
+        match self.book.apply(delta) {
+            Ok(()) => self.verify(delta.checksum, counters),
+            Err(Broken::Sequence { .. }) => {
+                counters.sequence_breaks += 1;
+                Err(Some(GapCause::Sequence))
+            }
+            Err(Broken::Negative(_)) => Err(Some(GapCause::Malformed)),
+        }
+    }
+
+    fn verify(&self, sum: Option<model::Checksum>, counters: &mut Counters) -> Result<(), Refusal> {
+        let Some(sum) = sum else { return Ok(()) };
+        let ours = book::checksum(&self.book, sum.kind, self.instrument.px_scale, self.instrument.qty_scale);
+        if ours == sum.value {
+            counters.checksums_right += 1;
+            Ok(())
+        } else {
+            counters.checksums_wrong += 1;
+            Err(Some(GapCause::Checksum))
+        }
+    }
+
+    /// Marks a crossed book, and says whether it has been crossed for too long. Before the market opens it may be.
+    fn crossed_too_long(&mut self, event: &mut Event, config: &Config, counters: &mut Counters) -> bool {
+        counters.locked += u64::from(self.book.is_locked());
+        if !self.book.is_crossed() {
+            self.crossed_since = None;
+            return false;
+        }
+        counters.crossed += 1;
+        event.flags |= Flags::SUSPECT;
+        let since = *self.crossed_since.get_or_insert(event.stamp.ts_recv);
+        let long = event.stamp.ts_recv.ms_since(since) > config.crossed_ms as i64;
+        long && self.instrument.status != model::Status::PreOpen
+    }
+
+    /// Puts a gap in the event's place and forgets the book.
+    fn fail(&mut self, mut event: Event, cause: GapCause, out: &mut Vec<Event>) -> Resync {
+        let to_seq = match &event.body {
+            Body::Snapshot(snapshot) => snapshot.seq,
+            Body::Delta(delta) => delta.seq,
+            _ => None,
+        };
+        event.body = Body::Gap(Gap { cause, from_seq: self.book.seq(), to_seq });
+        self.clear();
+        let resync = Resync { instrument: event.instrument.id, channel: event.channel, cause };
+        out.push(event);
+        resync
+    }
+
+    fn clear(&mut self) {
+        self.book.clear();
+        self.live = false;
+        self.crossed_since = None;
+    }
+
+    /// The quote that the book gives now, where it differs from the last one.
+    fn moved(&mut self, event: &Event) -> Option<Event> {
+        let quote = self.book.quote();
+        let same = self.last_quote.is_some_and(|last| last.bid == quote.bid && last.ask == quote.ask);
+        self.last_quote = Some(quote);
+        (!same).then(|| Event {
+            channel: Channel::Quote,
+            flags: event.flags | Flags::DERIVED,
+            body: Body::Quote(quote),
+            ..event.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
