@@ -515,6 +515,8 @@ pub enum LaneFact {
         /// The longest silence the venue's cadence allows, in ms; `None` where data come only when something happens.
         quiet_ms: Option<u32>,
     },
+    /// This connection carries it now.
+    Carried(LinkId),
     /// The venue agreed.
     Acked,
     /// The venue said no, in these words.

@@ -137,7 +137,7 @@ impl Instrument {
         }
         if let Some((strike, right)) = self.option {
             let right = if right == Right::Call { 'C' } else { 'P' };
-            name.push_str(&format!("-{strike}-{right}"));
+            name = format!("{name}-{strike}-{right}");
         }
         self.name = format!("{name}@{}", self.venue).into();
         self

@@ -81,11 +81,8 @@ fn split(text: &[u8]) -> Result<Parts, NumError> {
 }
 
 fn exponent(text: &[u8]) -> Result<i32, NumError> {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
+    let negative = text.first() == Some(&b'-');
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
     if digits.is_empty() || digits.len() > 4 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(NumError::NotANumber);
     }
