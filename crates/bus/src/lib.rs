@@ -148,13 +148,14 @@ impl Bus {
         let mut inner = lock(&self.inner);
         inner.readers.remove(shared);
         inner.readers.add(shared, &filter);
-        let old = shared.set_filter(filter.clone());
+        let old = shared.filter();
         inner.values.last(&filter, inner.cursor, |published| {
             let event = &published.event;
             if !old.wants(event.instrument.id, event.channel) {
                 shared.push_last_value(&published);
             }
         });
+        shared.set_filter(filter);
         inner.cursor
     }
 

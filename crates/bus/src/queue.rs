@@ -55,9 +55,9 @@ impl Queue {
 
     /// The number of the first event that waits.
     pub(crate) fn first(&self) -> Option<u64> {
-        self.items.iter().flatten().find_map(|item| match item {
-            Item::Event { published, .. } => Some(published.cursor.number),
-            Item::Skipped(skipped) => Some(skipped.from),
+        self.items.iter().flatten().next().map(|item| match item {
+            Item::Event { published, .. } => published.cursor.number,
+            Item::Skipped(skipped) => skipped.from,
         })
     }
 

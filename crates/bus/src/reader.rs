@@ -177,8 +177,8 @@ impl Shared {
         self.lock().filter.clone()
     }
 
-    pub(crate) fn set_filter(&self, filter: Filter) -> Filter {
-        std::mem::replace(&mut self.lock().filter, filter)
+    pub(crate) fn set_filter(&self, filter: Filter) {
+        self.lock().filter = filter;
     }
 
     pub(crate) fn push(&self, published: &Arc<Published>) {

@@ -128,12 +128,11 @@ impl Values {
         let at = lanes
             .iter()
             .position(|l| l.evidence.channel == event.channel && l.evidence.source == event.source);
-        let lane = match at.and_then(|at| lanes.get_mut(at)) {
-            Some(lane) => lane,
-            None => {
-                self.catalogue.put(&event.instrument);
-                lanes.push_mut(Lane::new(event))
-            }
+        let lane = if let Some(lane) = at.and_then(|at| lanes.get_mut(at)) {
+            lane
+        } else {
+            self.catalogue.put(&event.instrument);
+            lanes.push_mut(Lane::new(event))
         };
         lane.evidence.on(event);
         match &event.body {

@@ -309,15 +309,16 @@ mod tests {
         assert_eq!(state(&book, Neighbours::default(), 15_100).0, State::Live);
     }
 
+    fn around(link: &LinkEvidence) -> Neighbours<'_> {
+        Neighbours { link: Some(link), ..Neighbours::default() }
+    }
+
     #[test]
     fn a_socket_that_pings_and_carries_nothing_is_told_apart_from_a_quiet_market() {
         let trades = lane(Channel::Trades, vec![asked(), trade(100)]);
         let mut link = LinkEvidence { up: Some(Ts(0)), ..LinkEvidence::default() };
         link.last_frame = Some(Ts::from_ms(49_000));
         link.last_ping = Some(Ts::from_ms(49_500));
-        fn around(link: &LinkEvidence) -> Neighbours<'_> {
-            Neighbours { link: Some(link), ..Neighbours::default() }
-        }
         assert_eq!(state(&trades, around(&link), 50_000).0, State::Quiet);
         link.last_frame = Some(Ts::from_ms(1_000));
         let (is, words) = state(&trades, around(&link), 50_000);
