@@ -1,0 +1,297 @@
+//! The retired v3 API, read in recordings only: raw-deflate binary frames, RFC 3339 times.
+
+use crate::listing::days_from_civil;
+use crate::parse::{BookRow, Feed, Result, Scratch, Sink, checksum, side, side_word, trade_id};
+use crate::rows::unknown;
+use flate2::{Decompress, FlushDecompress, Status};
+use model::{Body, Channel, DayStats, Funding, Instrument, Trade, Ts};
+use source::{Cursor, Malformed, What};
+use std::sync::Arc;
+
+/// How much room an inflated frame is given at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Inflates a frame into `out`, which is emptied first; stops at the largest frame that is accepted.
+pub fn inflate(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let fault = Malformed { at: 0, what: What::Compression };
+    let mut inflater = Decompress::new(false);
+    out.clear();
+    while out.len() <= crate::SPEC.frame_bytes_max {
+        let (read, written) = (inflater.total_in(), inflater.total_out());
+        let rest = bytes.get(read as usize..).unwrap_or_default();
+        out.reserve(CHUNK_BYTES);
+        match inflater.decompress_vec(rest, out, FlushDecompress::None) {
+            Ok(Status::StreamEnd) if out.len() <= crate::SPEC.frame_bytes_max => return Ok(()),
+            Ok(Status::Ok | Status::BufError)
+                if (inflater.total_in(), inflater.total_out()) != (read, written) => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    Err(fault)
+}
+
+/// What a row is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// `depth`, `depth_l2_tbt`.
+    Book,
+    /// `depth5`.
+    BookTop,
+    /// `trade`.
+    Trade,
+    /// `ticker`.
+    DayStats,
+    /// `mark_price`.
+    MarkPrice,
+    /// `funding_rate`.
+    Funding,
+    /// Any other.
+    Other,
+}
+
+/// A row and what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Which table.
+    pub table: Table,
+    /// The venue's name of it.
+    pub name: &'a [u8],
+    /// `partial` or `update`.
+    pub action: &'a [u8],
+    /// `instrument_id`.
+    pub symbol: &'a [u8],
+}
+
+/// The feed of its books.
+pub const FEED: Feed = Feed::V3;
+
+/// Reads a frame and calls `row` at each row of its data.
+///
+/// `{"table":"swap/depth_l2_tbt","action":"update","data":[{"instrument_id":"UNI-USD-SWAP","asks":[],"bids":[["35.362","293","0","2"]],"timestamp":"2021-04-17T16:49:59.141Z","checksum":544016116}]}`
+pub fn frame<'a>(bytes: &'a [u8], mut row: impl FnMut(Row<'a>, &mut Cursor<'a>) -> Result<()>) -> Result<()> {
+    let (mut name, mut action, mut data): (&[u8], &[u8], _) = (b"", b"", None);
+    let mut c = Cursor::new(bytes);
+    c.object(|c, key| {
+        match key {
+            b"table" => name = c.str()?,
+            b"action" => action = c.str()?,
+            b"data" => {
+                data = Some(c.clone());
+                c.skip()?;
+            }
+            _ => {
+                c.skip()?;
+            }
+        }
+        Ok(())
+    })?;
+    let mut data = data.ok_or_else(|| c.fault(What::Missing("data")))?;
+    let kind = name.iter().position(|b| *b == b'/').and_then(|at| name.get(at + 1..)).unwrap_or(name);
+    let table = match kind {
+        b"depth" | b"depth_l2_tbt" => Table::Book,
+        b"depth5" => Table::BookTop,
+        b"trade" => Table::Trade,
+        b"ticker" => Table::DayStats,
+        b"mark_price" => Table::MarkPrice,
+        b"funding_rate" => Table::Funding,
+        _ => Table::Other,
+    };
+    data.array(|c| {
+        let symbol = if table == Table::Other { b"" } else { symbol(&mut c.clone())? };
+        row(Row { table, name, action, symbol }, c)
+    })
+}
+
+fn symbol<'a>(c: &mut Cursor<'a>) -> Result<&'a [u8]> {
+    let mut symbol = None;
+    c.object(|c, key| {
+        if key == b"instrument_id" {
+            symbol = Some(c.str()?);
+        } else {
+            c.skip()?;
+        }
+        Ok(())
+    })?;
+    symbol.ok_or_else(|| c.fault(What::Missing("instrument_id")))
+}
+
+/// Reads a row of a book.
+pub fn book_row(
+    c: &mut Cursor<'_>,
+    instrument: &Instrument,
+    scratch: &mut Scratch,
+    sink: &mut Sink<'_>,
+) -> Result<BookRow> {
+    let mut row = BookRow::default();
+    let (mut bids, mut asks) = (false, false);
+    scratch.bids.clear();
+    scratch.asks.clear();
+    c.object(|c, key| {
+        match key {
+            b"asks" => {
+                asks = true;
+                side(c, instrument, &mut scratch.asks)?;
+            }
+            b"bids" => {
+                bids = true;
+                side(c, instrument, &mut scratch.bids)?;
+            }
+            b"timestamp" => row.ts = Some(time(c)?),
+            b"checksum" => row.checksum = checksum(c)?,
+            b"instrument_id" => {
+                c.skip()?;
+            }
+            other => unknown(c, sink, b"v3.depth", other)?,
+        }
+        Ok(())
+    })?;
+    if bids && asks { Ok(row) } else { Err(c.fault(What::Missing("bids and asks"))) }
+}
+
+/// Reads a row of another table into an event.
+pub fn other_row(
+    row: &Row<'_>,
+    c: &mut Cursor<'_>,
+    instrument: &Arc<Instrument>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    match row.table {
+        Table::Trade => trade(c, instrument, sink),
+        Table::DayStats => day_stats(c, instrument, sink),
+        Table::MarkPrice | Table::Funding => rate(row.table, c, instrument, sink),
+        Table::Book | Table::BookTop | Table::Other => c.skip().map(|_| ()),
+    }
+}
+
+/// `{"side":"buy","trade_id":"62257592","price":"56480.1","size":"3","instrument_id":"BTC-USDT-SWAP","timestamp":"2021-03-22T01:33:00.684Z"}`;
+/// futures and options have `qty` for `size`.
+fn trade(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
+    let (mut id, mut px, mut qty, mut aggressor, mut ts) = (None, None, None, None, None);
+    c.object(|c, key| {
+        match key {
+            b"trade_id" => id = Some(trade_id(c)?),
+            b"price" => px = Some(c.px(instrument.px_scale)?),
+            b"size" | b"qty" => qty = Some(c.qty(instrument.qty_scale)?),
+            b"side" => aggressor = side_word(c.str()?, b"v3.trade", sink),
+            b"timestamp" => ts = Some(time(c)?),
+            b"instrument_id" => {
+                c.skip()?;
+            }
+            other => unknown(c, sink, b"v3.trade", other)?,
+        }
+        Ok(())
+    })?;
+    let missing = |what| c.fault(What::Missing(what));
+    let trade = Trade {
+        id: id.ok_or_else(|| missing("trade_id"))?,
+        px: px.ok_or_else(|| missing("price"))?,
+        qty: qty.ok_or_else(|| missing("size"))?,
+        aggressor,
+        count: 1,
+    };
+    sink.emit(instrument, Channel::Trades, ts, Body::Trade(trade));
+    Ok(())
+}
+
+/// `{"last":"35.389","open_24h":"36.419","best_bid":"35.389","high_24h":"37.615","low_24h":"34.633","open_utc0":"36.212","open_utc8":"34.955","volume_24h":"3245222","volume_token_24h":"891331.1907","best_ask":"35.398","open_interest":"1821427","instrument_id":"UNI-USD-SWAP","timestamp":"2021-04-17T16:49:52.631Z","best_bid_size":"76","best_ask_size":"570","last_qty":"76"}`;
+/// spot has `base_volume_24h` and `quote_volume_24h`.
+fn day_stats(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
+    let (mut stats, mut ts) = (DayStats::default(), None);
+    c.object(|c, key| {
+        match key {
+            b"last" => stats.last = c.decimal_opt()?,
+            b"last_qty" => stats.last_qty = c.decimal_opt()?,
+            b"open_24h" => stats.open = c.decimal_opt()?,
+            b"high_24h" => stats.high = c.decimal_opt()?,
+            b"low_24h" => stats.low = c.decimal_opt()?,
+            b"volume_24h" | b"base_volume_24h" => stats.volume = c.decimal_opt()?,
+            b"quote_volume_24h" => stats.turnover = c.decimal_opt()?,
+            b"timestamp" => ts = Some(time(c)?),
+            b"best_bid" | b"best_ask" | b"best_bid_size" | b"best_ask_size" | b"open_utc0" | b"open_utc8"
+            | b"volume_token_24h" | b"open_interest" | b"instrument_id" => {
+                c.skip()?;
+            }
+            other => unknown(c, sink, b"v3.ticker", other)?,
+        }
+        Ok(())
+    })?;
+    sink.emit(instrument, Channel::DayStats, ts, Body::DayStats(Box::new(stats)));
+    Ok(())
+}
+
+/// `{"instrument_id":"BCH-USD-SWAP","mark_price":"329.3","timestamp":"2019-08-01T00:00:20.773Z"}` or
+/// `{"estimated_rate":"0.00065","funding_rate":"0.00072933","funding_time":"2021-04-02T00:00:00.000Z","instrument_id":"BTC-USD-SWAP","interest_rate":"0","settlement_time":"2021-04-02T08:00:00.000Z"}`
+fn rate(table: Table, c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
+    let (mut value, mut next_rate, mut at, mut ts) = (None, None, None, None);
+    c.object(|c, key| {
+        match key {
+            b"mark_price" | b"funding_rate" => value = c.decimal_opt()?,
+            b"estimated_rate" => next_rate = c.decimal_opt()?,
+            b"settlement_time" => at = Some(time(c)?),
+            b"timestamp" => ts = Some(time(c)?),
+            b"instrument_id" | b"interest_rate" | b"funding_time" => {
+                c.skip()?;
+            }
+            other => unknown(c, sink, b"v3.rate", other)?,
+        }
+        Ok(())
+    })?;
+    let value = value.ok_or_else(|| c.fault(What::Missing("mark_price or funding_rate")))?;
+    let (channel, body) = if table == Table::MarkPrice {
+        (Channel::MarkPrice, Body::MarkPrice(value))
+    } else {
+        (Channel::Funding, Body::Funding(Box::new(Funding { rate: value, at, next_rate })))
+    };
+    sink.emit(instrument, channel, ts, body);
+    Ok(())
+}
+
+/// `2021-04-17T16:49:59.141Z`
+fn time(c: &mut Cursor<'_>) -> Result<Ts> {
+    let text = c.str()?;
+    instant(text).ok_or_else(|| c.fault(What::Expected("a time")))
+}
+
+fn instant(text: &[u8]) -> Option<Ts> {
+    let number = |from: usize, to: usize| -> Option<i64> {
+        text.get(from..to)?
+            .iter()
+            .try_fold(0_i64, |v, b| b.is_ascii_digit().then(|| v * 10 + i64::from(b - b'0')))
+    };
+    let days = days_from_civil(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
+    let seconds = number(11, 13)? * 3_600 + number(14, 16)? * 60 + number(17, 19)?;
+    let ms = if text.get(19) == Some(&b'.') { number(20, 23)? } else { 0 };
+    Some(Ts::from_ms((days * 86_400 + seconds) * 1_000 + ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::write::DeflateEncoder;
+    use std::io::Write;
+
+    #[test]
+    fn a_time_is_read_to_the_millisecond() {
+        assert_eq!(instant(b"2021-04-17T16:49:59.141Z"), Some(Ts::from_ms(1_618_678_199_141)));
+        assert_eq!(instant(b"2021-04-17T16:49:59Z"), Some(Ts::from_ms(1_618_678_199_000)));
+        assert_eq!(instant(b"2021-04-17"), None);
+    }
+
+    #[test]
+    fn frames_are_inflated_up_to_the_limit() {
+        let deflate = |bytes: &[u8]| {
+            let mut encoder = DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let mut out = Vec::new();
+        let text = vec![b'x'; 300_000];
+        inflate(&deflate(&text), &mut out).unwrap();
+        assert_eq!(out, text);
+        let huge = deflate(&vec![0; crate::SPEC.frame_bytes_max + 1]);
+        assert_eq!(inflate(&huge, &mut out).unwrap_err().what, What::Compression);
+        for junk in [&b""[..], b"\xff\xff\xff", b"{\"event\":1}"] {
+            assert!(inflate(junk, &mut out).is_err(), "{junk:?}");
+        }
+    }
+}
