@@ -1,0 +1,41 @@
+# The commands of this project. `make` alone lists them.
+SHELL := bash
+FOR ?=
+SEEDS ?= 10000
+
+.PHONY: help demo run test lint fmt bench bench-peers soak docs fuzz
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: ## build, start every simulated source and the platform on them; FOR=60s stops by itself
+	cargo build --locked --release -p app
+	./target/release/qingxi demo $(if $(FOR),--for $(FOR))
+
+run: ## build and read the live venues
+	cargo build --locked --release -p app
+	./target/release/qingxi run
+
+test: ## every test; with QINGXI_RECORDINGS set also those on recordings
+	./scripts/test
+
+lint: ## formatting, clippy, licences, layout
+	./scripts/lint
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: ## measure, print, and write bench/results/
+	cargo run --locked --release -p bench
+
+bench-peers: ## the same frames through peers, in one run
+	cargo run --locked --release --manifest-path bench/peers/Cargo.toml
+
+soak: ## deterministic simulation; SEEDS=10000
+	cargo run --locked --release -p app -- soak --seeds $(SEEDS)
+
+docs: ## the documentation of all crates
+	cargo doc --locked --workspace --no-deps
+
+fuzz: ## a longer fuzz run of every parser (needs cargo-fuzz and a nightly toolchain)
+	./scripts/fuzz

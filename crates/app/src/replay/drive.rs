@@ -1,0 +1,227 @@
+//! Drives sessions and engines by recordings, as sockets would.
+
+use crate::sources::SOURCES;
+use engine::Engine;
+use hashbrown::HashMap;
+use model::{Event, Instrument, Ts};
+use source::{Action, Input, Malformed, Session, Shard, Source};
+use std::sync::Arc;
+use tape::{Kind, Record};
+
+/// How many recorded answers are held for sessions that have not begun.
+const REPLIES_HELD_MAX: usize = 4_096;
+
+/// What comes out of a replay, in order.
+pub trait Sink {
+    /// A frame is about to be read.
+    fn frame(&mut self, source: &'static str);
+    /// An event happened.
+    fn event(&mut self, event: &Event);
+    /// The frame was part of the protocol and no data.
+    fn control(&mut self);
+    /// The frame, or a part of it, could not be read.
+    fn malformed(&mut self, record: u64, fault: &Malformed, frame: &[u8]);
+    /// A field or value that is not known.
+    fn unknown(&mut self, what: &str);
+    /// The record belongs to no source that is known.
+    fn foreign(&mut self);
+}
+
+/// One recorded connection.
+struct Line {
+    source: &'static dyn Source,
+    session: Box<dyn Session>,
+    engine: Engine,
+}
+
+/// A recorded answer.
+struct Reply {
+    url: Option<String>,
+    status: u16,
+    body: Vec<u8>,
+    at: Ts,
+}
+
+/// All connections of a replay. Several files are one stream.
+pub struct Replay<'a, S> {
+    forced: Option<&'static dyn Source>,
+    lines: Vec<((&'static str, u32), Line)>,
+    /// The source of each connection of the file that is being read.
+    known: HashMap<u32, &'static dyn Source>,
+    defined: Vec<Arc<Instrument>>,
+    held: Vec<Reply>,
+    actions: Vec<Action>,
+    events: Vec<Event>,
+    records: u64,
+    sink: &'a mut S,
+}
+
+impl<'a, S: Sink> Replay<'a, S> {
+    /// Nothing read yet. With `forced` every connection is that source's.
+    pub fn new(forced: Option<&'static dyn Source>, sink: &'a mut S) -> Self {
+        Self {
+            forced,
+            lines: Vec::new(),
+            known: HashMap::new(),
+            defined: Vec::new(),
+            held: Vec::new(),
+            actions: Vec::new(),
+            events: Vec::new(),
+            records: 0,
+            sink,
+        }
+    }
+
+    /// Another file begins.
+    pub fn next_file(&mut self) {
+        self.known.clear();
+    }
+
+    /// Takes a record.
+    pub fn on(&mut self, record: Record) {
+        self.records += 1;
+        match record.kind {
+            Kind::Header { source } => self.forced = self.forced.or_else(|| source.as_deref().and_then(crate::sources::named)),
+            Kind::Connect { url } => {
+                if let Some(source) = self.source_of(record.conn, Some(&url), &[]) {
+                    self.open(source, record.conn, record.ts);
+                }
+            }
+            Kind::Sent(_) => {}
+            Kind::Frame { bytes, binary } => match self.source_of(record.conn, None, &bytes) {
+                Some(source) => self.frame(source, record.conn, &bytes, binary, record.ts),
+                None => self.sink.foreign(),
+            },
+            Kind::Reply { url, status, body } => {
+                self.reply(Reply { url, status, body, at: record.ts });
+            }
+            Kind::Closed { .. } => {
+                if let Some(at) = self.known.get(&record.conn).and_then(|s| self.find(s.spec().name, record.conn)) {
+                    self.tell(at, Input::Closed, record.ts, &[]);
+                }
+            }
+        }
+    }
+
+    fn source_of(&mut self, conn: u32, url: Option<&str>, frame: &[u8]) -> Option<&'static dyn Source> {
+        if let Some(known) = self.known.get(&conn) {
+            return Some(*known);
+        }
+        let found = self.forced.or_else(|| SOURCES.iter().copied().find(|s| s.recognises(url, frame)))?;
+        self.known.insert(conn, found);
+        Some(found)
+    }
+
+    fn find(&self, source: &'static str, conn: u32) -> Option<usize> {
+        self.lines.iter().position(|(key, _)| *key == (source, conn))
+    }
+
+    /// The connection's session; begun, and given what was recorded before it, where it is new.
+    fn line(&mut self, source: &'static dyn Source, conn: u32, now: Ts) -> usize {
+        let name = source.spec().name;
+        if let Some(at) = self.find(name, conn) {
+            return at;
+        }
+        let session = source.session(&Shard::default());
+        let engine = Engine::new(engine::Config::default());
+        self.lines.push(((name, conn), Line { source, session, engine }));
+        let at = self.lines.len() - 1;
+        for instrument in self.defined.clone() {
+            self.tell(at, Input::Define(&instrument), now, &[]);
+        }
+        self.tell(at, Input::Open, now, &[]);
+        for reply in std::mem::take(&mut self.held) {
+            self.give(at, &reply);
+        }
+        at
+    }
+
+    /// A connection was opened; one that was open before is closed first.
+    fn open(&mut self, source: &'static dyn Source, conn: u32, now: Ts) {
+        let known = self.find(source.spec().name, conn);
+        let at = self.line(source, conn, now);
+        if known.is_some() {
+            self.tell(at, Input::Closed, now, &[]);
+            self.tell(at, Input::Open, now, &[]);
+        }
+    }
+
+    fn frame(&mut self, source: &'static dyn Source, conn: u32, bytes: &[u8], binary: bool, now: Ts) {
+        let at = self.line(source, conn, now);
+        self.sink.frame(source.spec().name);
+        self.tell(at, Input::Frame { bytes, binary }, now, bytes);
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let path = reply.url.as_deref().unwrap_or_default();
+        for source in self.forced.map_or(SOURCES, |_| SOURCES) {
+            if self.forced.is_some_and(|f| f.spec().name != source.spec().name) {
+                continue;
+            }
+            if let Some(Ok(found)) = source.define(path, &reply.body) {
+                for instrument in found.into_iter().map(Arc::new) {
+                    for at in 0..self.lines.len() {
+                        if self.lines.get(at).is_some_and(|(key, _)| key.0 == source.spec().name) {
+                            self.tell(at, Input::Define(&instrument), reply.at, &[]);
+                        }
+                    }
+                    self.defined.push(instrument);
+                }
+                return;
+            }
+        }
+        if self.lines.is_empty() {
+            if self.held.len() < REPLIES_HELD_MAX {
+                self.held.push(reply);
+            }
+            return;
+        }
+        for at in 0..self.lines.len() {
+            self.give(at, &reply);
+        }
+    }
+
+    fn give(&mut self, at: usize, reply: &Reply) {
+        let path = reply.url.as_deref().unwrap_or_default();
+        let input = Input::Reply { tag: None, path, status: reply.status, retry_ms: None, body: &reply.body };
+        self.tell(at, input, reply.at, &reply.body);
+    }
+
+    /// Hands an input to a session and carries out what can be carried out in a replay: events and counts.
+    fn tell(&mut self, at: usize, input: Input<'_>, now: Ts, frame: &[u8]) {
+        let Self { lines, actions, events, sink, records, .. } = self;
+        let Some((_, line)) = lines.get_mut(at) else { return };
+        line.session.on(input, now, actions);
+        let mut resyncs = Vec::new();
+        for action in actions.drain(..) {
+            match action {
+                Action::Emit(event) => resyncs.extend(line.engine.on(event, events)),
+                Action::Control(_) => sink.control(),
+                Action::Malformed(fault) => sink.malformed(*records, &fault, frame),
+                Action::Unknown(what) => sink.unknown(&what),
+                // Nobody is there to be asked; a recorded answer comes by itself.
+                Action::Send(_) | Action::Fetch { .. } | Action::WakeAt { .. } | Action::Close { .. } => {}
+            }
+        }
+        for event in events.drain(..) {
+            sink.event(&event);
+        }
+        for resync in resyncs {
+            let engine::Resync { instrument, channel, .. } = resync;
+            self.tell(at, Input::Resync { instrument, channel }, now, frame);
+        }
+    }
+
+    /// How many connections were read.
+    pub fn connections(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The sources that were read.
+    pub fn sources(&self) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = self.lines.iter().map(|(_, line)| line.source.spec().name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}

@@ -1,0 +1,14 @@
+//! The registry: every source that the platform has, a line each.
+
+use source::Source;
+
+/// All sources.
+pub const SOURCES: &[&dyn Source] = &[
+    &binance::Binance,
+    &okx::Okx,
+];
+
+/// The source of that name.
+pub fn named(name: &str) -> Option<&'static dyn Source> {
+    SOURCES.iter().copied().find(|s| s.spec().name == name)
+}
