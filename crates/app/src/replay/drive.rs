@@ -48,6 +48,10 @@ pub struct Replay<'a, S> {
     lines: Vec<((&'static str, u32), Line)>,
     /// The source of each connection of the file that is being read.
     known: HashMap<u32, &'static dyn Source>,
+    /// The source that the file names.
+    named: Option<&'static dyn Source>,
+    /// Whether the file is one of our tapes, which name the connections that were open when the tape before ended.
+    ours: bool,
     defined: Vec<Arc<Instrument>>,
     held: Vec<Reply>,
     actions: Vec<Action>,
@@ -63,6 +67,8 @@ impl<'a, S: Sink> Replay<'a, S> {
             forced,
             lines: Vec::new(),
             known: HashMap::new(),
+            named: None,
+            ours: false,
             defined: Vec::new(),
             held: Vec::new(),
             actions: Vec::new(),
@@ -75,16 +81,22 @@ impl<'a, S: Sink> Replay<'a, S> {
     /// Another file begins.
     pub fn next_file(&mut self) {
         self.known.clear();
+        self.named = None;
+        self.ours = false;
     }
 
     /// Takes a record.
     pub fn on(&mut self, record: Record) {
         self.records += 1;
         match record.kind {
-            Kind::Header { source } => self.forced = self.forced.or_else(|| source.as_deref().and_then(crate::sources::named)),
+            Kind::Header { source } => {
+                self.named = source.as_deref().and_then(crate::sources::named);
+                self.ours = self.named.is_some();
+            }
             Kind::Connect { url } => {
+                let goes_on = self.ours && !self.known.contains_key(&record.conn);
                 if let Some(source) = self.source_of(record.conn, Some(&url), &[]) {
-                    self.open(source, record.conn, record.ts);
+                    self.open(source, record.conn, goes_on, record.ts);
                 }
             }
             Kind::Sent(_) => {}
@@ -107,7 +119,7 @@ impl<'a, S: Sink> Replay<'a, S> {
         if let Some(known) = self.known.get(&conn) {
             return Some(*known);
         }
-        let found = self.forced.or_else(|| SOURCES.iter().copied().find(|s| s.recognises(url, frame)))?;
+        let found = self.forced.or(self.named).or_else(|| SOURCES.iter().copied().find(|s| s.recognises(url, frame)))?;
         self.known.insert(conn, found);
         Some(found)
     }
@@ -137,10 +149,10 @@ impl<'a, S: Sink> Replay<'a, S> {
     }
 
     /// A connection was opened; one that was open before is closed first.
-    fn open(&mut self, source: &'static dyn Source, conn: u32, now: Ts) {
+    fn open(&mut self, source: &'static dyn Source, conn: u32, goes_on: bool, now: Ts) {
         let known = self.find(source.spec().name, conn);
         let at = self.line(source, conn, now);
-        if known.is_some() {
+        if known.is_some() && !goes_on {
             self.tell(at, Input::Closed, now, &[]);
             self.tell(at, Input::Open, now, &[]);
         }

@@ -1,0 +1,11 @@
+//! The binary's parts: commands, config, the registry of sources, and the one page of wiring.
+
+pub mod config;
+pub mod demo;
+pub mod error;
+pub mod replay;
+pub mod soak;
+pub mod sources;
+pub mod status;
+pub mod term;
+pub mod topology;

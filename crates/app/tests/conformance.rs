@@ -1,0 +1,49 @@
+//! The conformance suite over the registry.
+
+use app::sources::SOURCES;
+use model::Channel;
+use source::conformance::{self, Conversation};
+
+/// Forced orders are rare on any venue; nothing can be asked of half a minute.
+const RARE: &[Channel] = &[Channel::Liquidations, Channel::Instruments];
+
+fn each(check: impl Fn(&dyn source::Source, &Conversation)) {
+    for source in SOURCES {
+        for seed in 1..4 {
+            println!("{} seed {seed}", source.spec().name);
+            check(*source, &conformance::converse(*source, seed, 30_000));
+        }
+    }
+}
+
+#[test]
+fn every_spec_is_complete() {
+    for source in SOURCES {
+        conformance::spec_is_complete(*source);
+    }
+}
+
+#[test]
+fn every_channel_of_every_source_is_fed_and_read() {
+    each(|source, talk| conformance::every_channel_is_fed(source, talk, RARE));
+}
+
+#[test]
+fn every_book_equals_its_simulators() {
+    each(|_, talk| conformance::books_equal_the_simulators(talk));
+}
+
+#[test]
+fn the_same_inputs_give_the_same_actions() {
+    each(conformance::the_same_inputs_give_the_same_actions);
+}
+
+#[test]
+fn damaged_frames_never_panic() {
+    each(|source, talk| conformance::damaged_frames_never_panic(source, talk, 7, 20_000));
+}
+
+#[test]
+fn an_unknown_key_is_noticed_and_harms_nothing() {
+    each(conformance::an_unknown_key_is_noticed_and_harms_nothing);
+}
