@@ -4,6 +4,7 @@
 //! bytes and time go in, actions come out. Who carries the bytes (a socket, a recording, a test in memory) is not theirs
 //! to know.
 
+#[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod conformance;
 pub mod json;
 pub mod market;
