@@ -35,6 +35,7 @@ pub struct OkxSession {
     scratch: Scratch,
     inflated: Vec<u8>,
     last_recv: Ts,
+    /// When we asked whether it is there; cleared by whatever comes.
     ping_at: Option<Ts>,
 }
 
@@ -59,9 +60,10 @@ impl OkxSession {
 
 impl Session for OkxSession {
     fn on(&mut self, input: Input<'_>, now: Ts, out: &mut Vec<Action>) {
+        let before = out.len();
         match input {
             Input::Frame { bytes, binary } => {
-                self.last_recv = now;
+                (self.last_recv, self.ping_at) = (now, None);
                 if binary {
                     self.binary(bytes, now, out);
                 } else {
@@ -82,6 +84,10 @@ impl Session for OkxSession {
         }
         if self.lanes.pending && self.open {
             self.chores(now, out);
+            // What the wire answers comes last, so that an answer finds everything told and every timer set.
+            if let Some(ours) = out.get_mut(before..) {
+                ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
+            }
         }
     }
 }
@@ -125,7 +131,7 @@ impl OkxSession {
         }
         let silent_until = self.last_recv.plus_ms(QUIET_MS);
         let at = match self.ping_at {
-            Some(asked) if self.last_recv <= asked => {
+            Some(asked) => {
                 if now.ms_since(asked) >= PONG_MS as i64 {
                     let why = format!("nothing came for {} ms, no pong either", now.ms_since(self.last_recv));
                     out.push(Action::Close { fault: Fault::Stale, why });

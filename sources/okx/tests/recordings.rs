@@ -1,4 +1,11 @@
 //! Recorded connections, where there are any: every frame is read, every checksum matches the rebuilt book.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value
+)]
 
 mod common;
 

@@ -168,6 +168,7 @@ impl OkxSession {
                 out.push(Action::Control("book without a pushed snapshot"));
                 listed.fact(Channel::Book, LaneFact::Syncing("snapshot by REST".into()), now, out);
                 self.fetch(at, out);
+                self.patient(at, now);
             }
             Step::Keep if listed.book.kept.len() < KEPT_MAX => listed.book.kept.push((row, levels)),
             Step::Keep => {

@@ -16,6 +16,8 @@ const DOUBLINGS_MAX: u32 = 5;
 const WELL_MS: i64 = 60_000;
 /// How long nothing is sent after the venue found requests too frequent.
 const TOO_FREQUENT_MS: u64 = 60_000;
+/// How long a start by REST may take before the subscription is made anew.
+const SEEDING_MS: u64 = 120_000;
 /// How many requests an hour we make; the venue takes 480.
 const REQUESTS_MAX: u32 = 440;
 const HOUR_MS: i64 = 3_600_000;
@@ -39,9 +41,12 @@ struct Sub {
     request: u64,
     /// When to ask again, unless what is waited for comes.
     due: Option<Ts>,
-    /// No new start before this.
-    not_before: Ts,
+    /// How often it was asked for without getting what is waited for.
     tries: u32,
+    /// How often its book started again lately.
+    restarts: u32,
+    /// No new start of its book before this.
+    not_before: Ts,
     /// When its last snapshot came.
     healed: Option<Ts>,
 }
@@ -78,6 +83,7 @@ impl Lanes {
                 due: None,
                 not_before: Ts(i64::MIN),
                 tries: 0,
+                restarts: 0,
                 healed: None,
             });
         }
@@ -89,7 +95,7 @@ impl Lanes {
     pub fn reset(&mut self) {
         for sub in &mut self.subs {
             (sub.standing, sub.known, sub.due) = (Standing::Asked, false, None);
-            (sub.not_before, sub.tries, sub.healed) = (Ts(i64::MIN), 0, None);
+            (sub.not_before, sub.tries, sub.restarts, sub.healed) = (Ts(i64::MIN), 0, 0, None);
         }
         self.pending = false;
         self.armed = None;
@@ -193,14 +199,15 @@ impl OkxSession {
         };
         let ended = topics(&self.lanes, true);
         let begun = topics(&self.lanes, false);
-        out.extend(frames("unsubscribe", request, ended.iter()).into_iter().map(Action::Send));
-        out.extend(frames("subscribe", request, begun.iter()).into_iter().map(Action::Send));
         for i in which {
             let Some(sub) = self.lanes.subs.get_mut(*i) else { continue };
             sub.tries += 1;
             sub.request = request;
-            sub.not_before = now.plus_ms(pause(RETRY_MS, sub.tries));
-            sub.due = Some(sub.not_before);
+            sub.due = Some(now.plus_ms(pause(RETRY_MS, sub.tries)));
+            if sub.known {
+                sub.restarts += 1;
+                sub.not_before = now.plus_ms(pause(RETRY_MS, sub.restarts));
+            }
             let told = sub.known || (sub.standing == Standing::Asked && sub.tries > 1);
             (sub.standing, sub.healed) = (Standing::Asked, None);
             for (at, channel) in &sub.lanes {
@@ -214,17 +221,26 @@ impl OkxSession {
                 }
             }
         }
+        out.extend(frames("unsubscribe", request, ended.iter()).into_iter().map(Action::Send));
+        out.extend(frames("subscribe", request, begun.iter()).into_iter().map(Action::Send));
     }
 
     /// A book must start again; not at once where it did so lately.
     pub(super) fn restart(&mut self, at: usize, now: Ts) {
         let Some(sub) = self.lanes.book_of(at) else { return };
         if sub.healed.is_some_and(|healed| now.ms_since(healed) >= WELL_MS) {
-            sub.tries = 0;
+            sub.restarts = 0;
         }
-        let first = sub.tries == 0 || sub.healed.is_some() && sub.tries == 1 && sub.not_before <= now;
-        sub.due = Some(if first { now } else { sub.not_before.max(now) });
+        sub.due = Some(sub.not_before.max(now));
         self.lanes.pending = true;
+    }
+
+    /// A snapshot is being asked for by REST: the subscription itself has time.
+    pub(super) fn patient(&mut self, at: usize, now: Ts) {
+        if let Some(sub) = self.lanes.book_of(at) {
+            sub.due = Some(now.plus_ms(SEEDING_MS));
+            self.lanes.pending = true;
+        }
     }
 
     /// A snapshot came: nothing is due any more.
@@ -233,7 +249,7 @@ impl OkxSession {
             return;
         }
         if let Some(sub) = self.lanes.book_of(at) {
-            sub.due = None;
+            (sub.due, sub.tries) = (None, 0);
             sub.healed = sub.healed.or(Some(now));
         }
     }

@@ -1,5 +1,7 @@
 //! A reader's book, rebuilt from events, with the venue's checksum over it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod pair;
 
 use model::{Instrument, Level, Levels, Px, Qty, write_mantissa};
 use std::collections::BTreeMap;

@@ -1,0 +1,343 @@
+//! What the simulated venue lists, and the state of its books as shown to clients.
+
+use crate::listing;
+use model::{Decimal, Instrument, InstrumentKind, Level, Px, Qty, Side, Ts, write_mantissa};
+use source::market::{Coin, Market, Move, coins};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// How many past updates of a book are kept.
+const PAST_MAX: usize = 64;
+/// How many past trades of an instrument are kept.
+const PRINTS_MAX: usize = 100;
+/// 2026-12-25, 08:00 UTC.
+const EXPIRY_MS: i64 = 1_798_185_600_000;
+
+/// One update of a book as it is pushed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Update {
+    pub prev: i64,
+    pub seq: i64,
+    pub bids: Vec<Level>,
+    pub asks: Vec<Level>,
+    pub checksum: i32,
+    pub ts: Ts,
+    /// What stood there before.
+    pub undo: Vec<(Side, Level)>,
+}
+
+/// A book as it was at some number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    pub bids: BTreeMap<Px, Qty>,
+    pub asks: BTreeMap<Px, Qty>,
+    pub seq: i64,
+    pub checksum: i32,
+}
+
+impl Shown {
+    fn side(&mut self, side: Side) -> &mut BTreeMap<Px, Qty> {
+        match side {
+            Side::Bid => &mut self.bids,
+            Side::Ask => &mut self.asks,
+        }
+    }
+
+    fn set(&mut self, side: Side, level: Level) {
+        if level.qty.0 == 0 {
+            self.side(side).remove(&level.px);
+        } else {
+            self.side(side).insert(level.px, level.qty);
+        }
+    }
+
+    pub fn best_bids(&self, n: usize) -> Vec<Level> {
+        self.bids.iter().rev().take(n).map(level).collect()
+    }
+
+    pub fn best_asks(&self, n: usize) -> Vec<Level> {
+        self.asks.iter().take(n).map(level).collect()
+    }
+
+    /// CRC-32 over the best 25 levels, as the venue sent it until 2026.
+    fn crc(&self, instrument: &Instrument) -> i32 {
+        let (bids, asks) = (self.best_bids(25), self.best_asks(25));
+        let mut text = Vec::new();
+        for i in 0..25 {
+            for level in [bids.get(i), asks.get(i)].into_iter().flatten() {
+                if !text.is_empty() {
+                    text.push(b':');
+                }
+                write_mantissa(level.px.0, instrument.px_scale, &mut text);
+                text.push(b':');
+                write_mantissa(level.qty.0, instrument.qty_scale, &mut text);
+            }
+        }
+        crc32fast::hash(&text).cast_signed()
+    }
+}
+
+fn level((px, qty): (&Px, &Qty)) -> Level {
+    Level { px: *px, qty: *qty }
+}
+
+/// A trade as the venue keeps it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Print {
+    pub id: u64,
+    pub px: Px,
+    pub qty: Qty,
+    pub aggressor: Side,
+    pub seq: i64,
+    pub ts: Ts,
+}
+
+/// What the venue knows of one instrument besides the market's truth.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The number of the newest change of the matching engine.
+    pub seq: i64,
+    /// The book as of the last push of `books`.
+    pub shown: Shown,
+    pub past: VecDeque<Update>,
+    pub prints: VecDeque<Print>,
+    pending: BTreeMap<(bool, Px), Qty>,
+    /// When `books` was pushed last.
+    pub pushed: Ts,
+    /// When `bbo-tbt` was pushed last, and with what.
+    pub best: (Ts, Option<Level>, Option<Level>),
+    /// When `books5` was pushed last, and with what.
+    pub top: (Ts, Vec<Level>, Vec<Level>),
+    /// Last statistics, mark price and index price pushed, by their trade count or price.
+    pub told: [i64; 3],
+    /// When mark and index price were pushed last.
+    pub told_at: [Ts; 3],
+    pub open_interest: i64,
+}
+
+/// All instruments of the venue.
+pub(super) struct World {
+    pub market: Market,
+    pub states: Vec<State>,
+    /// Rows of the listing.
+    pub rows: Vec<String>,
+    legacy_checksum: bool,
+}
+
+impl World {
+    pub fn new(seed: u64, instruments: usize, legacy_checksum: bool, now: Ts) -> Self {
+        let (mut rows, mut starts) = (Vec::new(), Vec::new());
+        for (i, coin) in coins(instruments).iter().enumerate() {
+            rows.push(spot_row(coin, i));
+            starts.push(coin.px);
+            rows.push(swap_row(coin, i));
+            starts.push(coin.px);
+        }
+        for (i, coin) in coins(instruments.min(2)).iter().enumerate() {
+            rows.push(future_row(coin, i));
+            starts.push(coin.px);
+            rows.push(option_row(coin, i));
+            starts.push(10_000);
+        }
+        let made = listing::read_rows(format!("[{}]", rows.join(",")).as_bytes()).unwrap_or_default();
+        let listings = made.into_iter().map(Arc::new).zip(starts).collect();
+        let mut market = Market::new(seed, listings);
+        let mut states = Vec::new();
+        for one in market.clone().listed() {
+            let seq = market.rng().i64(1_000_000..9_000_000);
+            let mut shown = Shown { bids: one.bids.clone(), asks: one.asks.clone(), seq, checksum: 0 };
+            shown.checksum = if legacy_checksum { shown.crc(&one.instrument) } else { 0 };
+            let open_interest = market.rng().i64(100_000..9_000_000);
+            states.push(State { seq, shown, pushed: now, open_interest, ..State::default() });
+        }
+        Self { market, states, rows, legacy_checksum }
+    }
+
+    pub fn instrument(&self, at: usize) -> Option<&Arc<Instrument>> {
+        self.market.listed().get(at).map(|l| &l.instrument)
+    }
+
+    pub fn place(&self, symbol: &str) -> Option<usize> {
+        self.market.listed().iter().position(|l| *l.instrument.symbol == *symbol)
+    }
+
+    /// The instruments of a product.
+    pub fn of_type(&self, inst_type: &str) -> Vec<usize> {
+        let fits =
+            |(_, l): &(usize, &source::market::Listed)| listing::inst_type(l.instrument.kind) == inst_type;
+        self.market.listed().iter().enumerate().filter(fits).map(|(at, _)| at).collect()
+    }
+
+    /// One step of the market. Returns the instrument and its trades.
+    pub fn step(&mut self, now: Ts) -> Option<(usize, Vec<Print>)> {
+        let mut moves = Vec::new();
+        let at = self.market.step(&mut moves)?;
+        let by = self.market.rng().i64(1..6);
+        let state = self.states.get_mut(at)?;
+        state.seq += by;
+        let mut prints = Vec::new();
+        for one in moves {
+            match one {
+                Move::Level(side, level) => {
+                    state.pending.insert((side == Side::Bid, level.px), level.qty);
+                }
+                Move::Trade { id, px, qty, aggressor } => {
+                    prints.push(Print { id, px, qty, aggressor, seq: state.seq, ts: now });
+                }
+            }
+        }
+        for print in &prints {
+            state.prints.push_front(*print);
+            state.prints.truncate(PRINTS_MAX);
+        }
+        Some((at, prints))
+    }
+
+    /// Whether the book of an instrument has changes that were not pushed.
+    pub fn dirty(&self, at: usize) -> bool {
+        self.states.get(at).is_some_and(|s| !s.pending.is_empty())
+    }
+
+    /// Takes what changed since the last push; `None` where everything is as it was.
+    pub fn flush(&mut self, at: usize, now: Ts) -> Option<Update> {
+        let instrument = Arc::clone(self.instrument(at)?);
+        let rng = self.market.rng();
+        let (reset, noise) = (rng.u16(0..400) == 0, rng.u8(0..4));
+        let small = rng.i64(1..1_000);
+        let fars: Vec<i64> = (0..noise).map(|_| rng.i64(200..2_000)).collect();
+        let state = self.states.get_mut(at)?;
+        let mut update = Update { prev: state.shown.seq, ts: now, ..Update::default() };
+        let pending = std::mem::take(&mut state.pending);
+        for ((bid, px), qty) in pending {
+            let side = if bid { Side::Bid } else { Side::Ask };
+            let held = state.shown.side(side).get(&px).copied().unwrap_or_default();
+            // A level that came and went since the last push is told as a removal; one that is as it was is not told.
+            if held == qty && qty.0 != 0 {
+                continue;
+            }
+            update.undo.push((side, Level { px, qty: held }));
+            let level = Level { px, qty };
+            state.shown.set(side, level);
+            if bid { update.bids.push(level) } else { update.asks.push(level) }
+        }
+        if update.undo.is_empty() {
+            return None;
+        }
+        let tick = instrument.tick.and_then(|t| t.mantissa_at(instrument.px_scale)).unwrap_or(1);
+        if let Some((worst, _)) = state.shown.asks.last_key_value() {
+            update.asks.extend(fars.iter().map(|far| Level { px: Px(worst.0 + far * tick), qty: Qty(0) }));
+        }
+        update.bids.reverse();
+        if reset {
+            state.seq = state.seq.min(small);
+        }
+        update.seq = state.seq;
+        state.shown.seq = state.seq;
+        if self.legacy_checksum {
+            state.shown.checksum = state.shown.crc(&instrument);
+        }
+        update.checksum = state.shown.checksum;
+        state.past.push_back(update.clone());
+        if state.past.len() > PAST_MAX {
+            state.past.pop_front();
+        }
+        state.pushed = now;
+        Some(update)
+    }
+
+    /// The book as shown `late` updates ago, and the updates since.
+    pub fn shown(&self, at: usize, late: usize) -> Option<(Shown, Vec<Update>)> {
+        let state = self.states.get(at)?;
+        let mut shown = state.shown.clone();
+        let since: Vec<Update> = state.past.iter().rev().take(late).cloned().collect();
+        for update in &since {
+            for (side, level) in &update.undo {
+                shown.set(*side, *level);
+            }
+            shown.seq = update.prev;
+        }
+        if let (Some(instrument), true) = (self.instrument(at), self.legacy_checksum) {
+            shown.checksum = shown.crc(instrument);
+        }
+        Some((shown, since.into_iter().rev().collect()))
+    }
+
+    /// The price of the index under an instrument: its spot price where that is listed.
+    pub fn index(&self, name: &str) -> Option<(Px, u8)> {
+        let listed = self.market.listed();
+        let spot = listed.iter().find(|l| *l.instrument.symbol == *name);
+        let found = spot.or_else(|| listed.iter().find(|l| listing::index_of(&l.instrument.symbol) == name));
+        found.map(|l| (l.last.0, l.instrument.px_scale))
+    }
+}
+
+fn step_text(scale: u8) -> String {
+    Decimal::new(1, scale).to_string()
+}
+
+fn row(inst_type: &str, symbol: &str, family: &str, rest: &str) -> String {
+    let mut row = String::new();
+    let _ = write!(
+        row,
+        r#"{{"instType":"{inst_type}","instId":"{symbol}","instFamily":"{family}","uly":"{family}",{rest},"listTime":"1500000000000","minSz":"1","state":"live","ruleType":"normal"}}"#
+    );
+    row
+}
+
+fn spot_row(coin: &Coin, i: usize) -> String {
+    let (tick, lot) = (step_text(coin.px_scale), step_text(coin.qty_scale));
+    let rest = format!(
+        r#""baseCcy":"{}","quoteCcy":"USDT","settleCcy":"","ctVal":"","ctMult":"","ctValCcy":"","ctType":"","optType":"","stk":"","expTime":"","tickSz":"{tick}","lotSz":"{lot}","instIdCode":{}"#,
+        coin.base,
+        1_000 + i
+    );
+    row("SPOT", &format!("{}-USDT", coin.base), "", &rest)
+}
+
+fn swap_row(coin: &Coin, i: usize) -> String {
+    let tick = step_text(coin.px_scale);
+    let lot = if i.is_multiple_of(2) { "0.01" } else { "1" };
+    let rest = format!(
+        r#""baseCcy":"","quoteCcy":"","settleCcy":"USDT","ctVal":"0.01","ctMult":"1","ctValCcy":"{}","ctType":"linear","optType":"","stk":"","expTime":"","tickSz":"{tick}","lotSz":"{lot}","instIdCode":{}"#,
+        coin.base,
+        2_000 + i
+    );
+    row("SWAP", &format!("{}-USDT-SWAP", coin.base), &format!("{}-USDT", coin.base), &rest)
+}
+
+fn future_row(coin: &Coin, i: usize) -> String {
+    let tick = step_text(coin.px_scale);
+    let rest = format!(
+        r#""baseCcy":"","quoteCcy":"","settleCcy":"{}","ctVal":"100","ctMult":"1","ctValCcy":"USD","ctType":"inverse","optType":"","stk":"","expTime":"{EXPIRY_MS}","tickSz":"{tick}","lotSz":"1","instIdCode":{}"#,
+        coin.base,
+        3_000 + i
+    );
+    row("FUTURES", &format!("{}-USD-261225", coin.base), &format!("{}-USD", coin.base), &rest)
+}
+
+fn option_row(coin: &Coin, i: usize) -> String {
+    let right = if i.is_multiple_of(2) { "C" } else { "P" };
+    let rest = format!(
+        r#""baseCcy":"","quoteCcy":"","settleCcy":"{}","ctVal":"1","ctMult":"0.01","ctValCcy":"{}","ctType":"","optType":"{right}","stk":"100000","expTime":"{EXPIRY_MS}","tickSz":"0.0005","lotSz":"1","instIdCode":{}"#,
+        coin.base,
+        coin.base,
+        4_000 + i
+    );
+    let family = format!("{}-USD", coin.base);
+    row("OPTION", &format!("{family}-261225-100000-{right}"), &family, &rest)
+}
+
+/// What volume and turnover are written as: `vol24h` and `volCcy24h`.
+pub(super) fn volumes(one: &source::market::Listed) -> (Decimal, Decimal) {
+    let volume = Decimal::new(one.volume, one.instrument.qty_scale);
+    let ccy = match (&one.instrument.contract_size, one.instrument.kind) {
+        (Some(size), kind) if kind != InstrumentKind::Spot => {
+            let scale = size.scale();
+            let mantissa = i128::from(size.mantissa_at(scale).unwrap_or(1)) * one.volume;
+            Decimal::new(mantissa, scale + one.instrument.qty_scale)
+        }
+        _ => Decimal::new(one.turnover, one.instrument.px_scale + one.instrument.qty_scale),
+    };
+    (volume, ccy)
+}

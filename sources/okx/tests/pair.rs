@@ -1,0 +1,167 @@
+//! Session and simulator joined in memory: whatever happens on the way, every book ends as the venue's.
+
+mod common;
+
+use common::pair::{Fate, Pair, START};
+use model::Channel;
+use source::{Fault, SimControl, SimSetup};
+
+fn setup(seed: u64) -> SimSetup {
+    SimSetup { seed, start: START, moves_per_s: 200, ..SimSetup::default() }
+}
+
+/// Lets everything settle, then compares.
+fn settle(pair: &mut Pair, ms: u64) {
+    pair.fate = Box::new(|_| Fate::Arrive);
+    pair.run_ms(ms);
+    pair.control(SimControl::Pause(true));
+    pair.run_ms(500);
+    pair.assert_books();
+}
+
+fn is_update(bytes: &[u8]) -> bool {
+    String::from_utf8_lossy(bytes).contains(r#""action":"update""#)
+}
+
+#[test]
+fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut pair = Pair::new(&setup(seed), &Channel::ALL);
+        pair.run_ms(30_000);
+        settle(&mut pair, 0);
+        let seen = &pair.seen;
+        assert!(seen.gaps.is_empty(), "{:?}", seen.gaps);
+        assert_eq!((seen.malformed, &seen.unknown, &seen.closes), (0, &Vec::new(), &Vec::new()));
+        assert_eq!(seen.asked, seen.acked);
+        assert_eq!(seen.refused, Vec::<String>::new());
+        assert_eq!(seen.checksums > 0, seed % 4 == 1);
+        assert_eq!(pair.fetched > 0, seed % 16 == 7);
+        for channel in Channel::ALL {
+            let none = matches!(channel, Channel::AggTrades | Channel::Link);
+            assert_eq!(seen.events.contains_key(&channel), !none, "{}", channel.name());
+        }
+        for ids in seen.trades.values() {
+            assert!(ids.windows(2).all(|w| w[1] == w[0] + 1));
+        }
+    }
+}
+
+#[test]
+fn a_lost_repeated_swapped_or_cut_update_is_a_gap_and_heals() {
+    for (n, fate) in [Fate::Lose, Fate::Repeat, Fate::Late, Fate::Cut].into_iter().enumerate() {
+        for seed in 0..8 {
+            println!("seed {seed}, {fate:?}");
+            let mut pair = Pair::new(&setup(seed), &[Channel::Book, Channel::Trades]);
+            pair.run_ms(3_000);
+            let mut count = 0;
+            pair.fate = Box::new(move |bytes| {
+                count += u32::from(is_update(bytes));
+                if is_update(bytes) && count == 5 + n as u32 { fate } else { Fate::Arrive }
+            });
+            pair.run_ms(2_000);
+            settle(&mut pair, 15_000);
+            let gaps: usize = pair.seen.gaps.values().sum();
+            // A swap across two books does no harm.
+            assert!(gaps >= 1 || fate == Fate::Late, "{:?}", pair.seen.gaps);
+            assert_eq!(pair.seen.malformed, usize::from(fate == Fate::Cut));
+            assert!(pair.sent.len() < 10, "{:?}", pair.sent);
+        }
+    }
+}
+
+#[test]
+fn steady_loss_makes_no_storm_of_requests() {
+    let mut pair = Pair::new(&setup(3), &[Channel::Book]);
+    let mut count = 0_u32;
+    pair.fate = Box::new(move |bytes| {
+        count += u32::from(is_update(bytes));
+        if is_update(bytes) && count.is_multiple_of(10) { Fate::Lose } else { Fate::Arrive }
+    });
+    pair.run_ms(600_000);
+    println!("{} requests, {:?}", pair.sent.len(), pair.seen.gaps);
+    assert!(pair.sent.len() < 300);
+    settle(&mut pair, 400_000);
+}
+
+#[test]
+fn a_silent_venue_is_pinged_then_left() {
+    let mut pair = Pair::new(&setup(2), &[Channel::Book]);
+    pair.run_ms(3_000);
+    pair.fate = Box::new(|_| Fate::Lose);
+    pair.run_ms(27_000);
+    assert!(pair.sent.iter().any(|s| s == "ping"));
+    assert_eq!(pair.seen.closes.len(), 1);
+    assert_eq!(pair.seen.closes[0].0, Fault::Stale);
+    assert_eq!(pair.seen.gaps.get("disconnected"), Some(&pair.sim.books().len()));
+    settle(&mut pair, 20_000);
+}
+
+#[test]
+fn a_quiet_market_stays_connected_by_pings() {
+    let mut pair = Pair::new(&setup(2), &[Channel::Trades]);
+    pair.control(SimControl::Pause(true));
+    pair.run_ms(300_000);
+    assert_eq!(pair.seen.closes, Vec::new());
+    assert!(pair.sent.iter().filter(|s| *s == "ping").count() >= 10);
+}
+
+#[test]
+fn a_quiet_book_is_kept_alive_without_a_gap() {
+    let mut pair = Pair::new(&setup(5), &[Channel::Book]);
+    pair.run_ms(2_000);
+    pair.control(SimControl::Pause(true));
+    pair.run_ms(200_000);
+    pair.control(SimControl::Pause(false));
+    settle(&mut pair, 5_000);
+    assert!(pair.seen.gaps.is_empty());
+}
+
+#[test]
+fn the_end_of_a_connection_is_planned_and_books_come_back() {
+    let mut pair = Pair::new(&SimSetup { lifetime_ms: Some(40_000), ..setup(6) }, &[Channel::Book]);
+    pair.run_ms(30_000);
+    assert_eq!(pair.seen.closes.len(), 1);
+    assert_eq!(pair.seen.closes[0].0, Fault::Planned);
+    pair.control(SimControl::CloseAll);
+    assert_eq!(pair.seen.closes.len(), 2);
+    settle(&mut pair, 5_000);
+}
+
+#[test]
+fn refused_lanes_are_asked_for_again_later() {
+    let mut pair = Pair::new(&setup(4), &[Channel::Book, Channel::Trades]);
+    pair.control(SimControl::RefuseSubscriptions(5));
+    pair.run_ms(20_000);
+    assert_eq!(pair.seen.refused.len(), 5);
+    assert!(pair.seen.refused[0].starts_with("60018: "));
+    assert!(pair.seen.acked > 0);
+    settle(&mut pair, 60_000);
+    assert_eq!(pair.seen.asked, pair.seen.acked + 5);
+}
+
+#[test]
+fn late_snapshots_and_limited_rest_only_delay_the_start() {
+    for seed in [2, 7, 23] {
+        println!("seed {seed}");
+        let mut pair = Pair::new(&setup(seed), &[Channel::Book]);
+        pair.run_ms(5_000);
+        pair.control(SimControl::LateSnapshots(10));
+        pair.control(SimControl::RateLimit(3));
+        pair.control(SimControl::CloseAll);
+        settle(&mut pair, 90_000);
+        let gaps = pair.seen.gaps.clone();
+        assert_eq!(gaps.get("disconnected"), Some(&pair.sim.books().len()), "{gaps:?}");
+    }
+}
+
+#[test]
+fn the_engine_may_order_a_new_start() {
+    let mut pair = Pair::new(&setup(9), &[Channel::Book]);
+    pair.run_ms(3_000);
+    let id = pair.sim.books()[0].instrument.id;
+    pair.engine_resync(id);
+    settle(&mut pair, 2_000);
+    assert!(pair.seen.gaps.is_empty());
+    assert_eq!(pair.sent.len(), 3);
+}
