@@ -1,1 +1,90 @@
-//! wire
+//! The nouns of the platform as JSON for the outside.
+//!
+//! An event is one object on one line. Rules that hold for all of it:
+//!
+//! * A price, quantity, rate or amount of money is a **string** with a plain decimal number: no exponent, no plus sign,
+//!   no zeros at the end of a fraction, never rounded: `"64000.1"`, `"0.00000001"`, `"-0.0001"`, `"28000"`, `"0"`.
+//! * A time is an **integer**, nanoseconds since 1970-01-01 UTC. It has 19 digits: a reader whose numbers are doubles
+//!   (JavaScript) must parse it as a big integer to keep the last digits.
+//! * Numbers of the venue (`seq`) and of the bus (`epoch`, `number`) are integers below 2^64.
+//! * A field of a kind is always there; `null` says that the venue does not tell. Only the fields of the envelope that
+//!   are marked "optional" may be left out.
+//! * More fields may be added; a reader passes over those it does not know.
+//!
+//! # Envelope
+//!
+//! Every event begins with these fields, in this order:
+//!
+//! | field | type | meaning |
+//! | --- | --- | --- |
+//! | `kind` | string | what happened, see below |
+//! | `source` | string | who told us: `binance` |
+//! | `instrument` | string | canonical name: `BTC/USDT:USDT@okx` |
+//! | `symbol` | string | the venue's spelling: `BTC-USDT-SWAP` |
+//! | `channel` | string | the kind of data it came by: `trades`, `agg_trades`, `book`, `book_top`, `quote`, `day_stats`, `bars`, `mark_price`, `index_price`, `funding`, `open_interest`, `liquidations`, `instruments`, `link` |
+//! | `ts_event` | time or null | the venue's time |
+//! | `ts_recv` | time | our clock when the frame's last byte was read |
+//! | `ts_pub` | time, optional | when the bus published it |
+//! | `epoch`, `number` | integers, optional, together | the event's place in the sequence of all events: the cursor to resume from |
+//! | `flags` | array of strings, optional | left out where empty; `derived` computed by us, `repaired` filled in later from history, `suspect` the book was crossed after this change, `bad_time` the venue's time is over a day from ours, `out_of_session`, `last_value` sent to a late reader from what was kept |
+//!
+//! # Kinds
+//!
+//! A *level* is `["price","quantity"]`.
+//!
+//! | kind | fields |
+//! | --- | --- |
+//! | `trade` | `id` string; `px`, `qty` decimals; `aggressor` `"buy"`, `"sell"` or null: the side that crossed the spread; `count` integer: how many prints the venue merged, 1 where none |
+//! | `snapshot` | the whole book, replaces what was known: `seq` integer or null; `prev_seq` always null; `book_epoch` integer; `bids` levels from high to low; `asks` levels from low to high |
+//! | `delta` | levels that changed, quantity `"0"` removes: `seq`, `prev_seq` integer or null; `book_epoch`; `bids`, `asks` levels in the order of the venue. It follows the event of its lane whose `seq` is its `prev_seq` |
+//! | `gap` | continuity of the lane was lost, a snapshot follows before the next delta: `cause` one of `sequence`, `checksum`, `crossed`, `disconnected`, `malformed`, `scale`, `overflow`, `venue_reset`; `from_seq`, `to_seq` integer or null |
+//! | `quote` | `bid`, `ask` level or null; `seq` integer or null |
+//! | `bar` | `interval` string (`1m`); `start` time; `open`, `high`, `low`, `close`, `volume` decimals; `turnover` decimal or null; `trades` integer or null; `closed` boolean |
+//! | `day_stats` | `open`, `high`, `low`, `last`, `last_qty`, `volume`, `turnover` decimal or null; `trades` integer or null |
+//! | `mark_price`, `index_price` | `px` decimal |
+//! | `funding` | `rate` decimal (`"0.0001"` is one basis point); `at` time or null; `next_rate` decimal or null |
+//! | `open_interest` | `qty` decimal; `value` decimal or null, in quote currency |
+//! | `liquidation` | `side` `"buy"` or `"sell"` of the forced order; `px`, `qty` decimals; `avg_px` decimal or null |
+//! | `instrument` | `definition`: an instrument, see below |
+//! | `lane` | what became of a subscription: `fact` and its fields, see below |
+//! | `link` | what became of a connection: `fact` and its fields, see below |
+//!
+//! `book_epoch` counts the beginnings of a book: it grows with each snapshot after a gap.
+//!
+//! | `fact` of a lane | fields |
+//! | --- | --- |
+//! | `asked` | `proof` `"sequence"`, `"checksum"` or `"none"`; `quiet_ms` integer or null |
+//! | `carried` | `link` integer |
+//! | `acked`, `dropped` | |
+//! | `refused`, `syncing` | `why` string |
+//!
+//! | `fact` of a link | fields, all with `link` integer |
+//! | --- | --- |
+//! | `connecting` | `url` string |
+//! | `up` | |
+//! | `alive` | `last_frame`, `last_ping` time or null |
+//! | `down` | `why` string; `retry_ms` integer or null |
+//! | `malformed`, `unknown` | `what` string |
+//!
+//! # Instrument
+//!
+//! | field | type | meaning |
+//! | --- | --- | --- |
+//! | `name` | string | canonical name |
+//! | `venue`, `product`, `symbol` | strings | where it trades; the venue's section, empty where it has none; the venue's spelling |
+//! | `type` | string | `spot`, `perpetual`, `future`, `option`, `index` |
+//! | `base`, `quote`, `settle` | strings | empty where unknown or not applicable |
+//! | `expiry` | time or null | null for spot and perpetuals |
+//! | `strike`, `right` | decimal or null; `"call"`, `"put"` or null | null unless an option |
+//! | `px_scale`, `qty_scale` | integers | digits after the point that prices and quantities may have |
+//! | `tick`, `lot`, `contract_size` | decimals or null | steps of price and quantity; what one contract is worth |
+//! | `status` | string | `trading`, `pre_open`, `halted`, `closed`, or the venue's own word |
+//! | `provisional` | boolean | true where no definition of the venue was seen |
+
+mod event;
+mod instrument;
+mod json;
+
+pub use event::{event_json, kind};
+pub use instrument::instrument_json;
+pub use json::{decimal_json, level_json, string_json};
