@@ -108,11 +108,11 @@ impl Source for Okx {
 
 /// Whether a frame has the look of this venue: an `arg` with a `channel`, or a `table` of the retired API.
 fn looks_like_ours(frame: &[u8]) -> bool {
-    let mut inflated = Vec::new();
+    let mut inflater = v3::Inflater::default();
     let text = match frame.first() {
         Some(b'{') => frame,
-        Some(_) if v3::inflate(frame, &mut inflated).is_ok() => &inflated,
-        _ => return false,
+        Some(_) => inflater.inflate(frame).unwrap_or_default(),
+        None => return false,
     };
     let (head, read) = parse::frame(text, |_, c| c.skip().map(|_| ()));
     if head.legacy {

@@ -33,7 +33,8 @@ pub struct OkxSession {
     lanes: Lanes,
     notes: Notes,
     scratch: Scratch,
-    inflated: Vec<u8>,
+    /// Made when the first binary frame comes.
+    inflater: Option<Box<v3::Inflater>>,
     last_recv: Ts,
     /// When we asked whether it is there; cleared by whatever comes.
     ping_at: Option<Ts>,
@@ -51,7 +52,7 @@ impl OkxSession {
             lanes,
             notes: Notes::default(),
             scratch: Scratch::default(),
-            inflated: Vec::new(),
+            inflater: None,
             last_recv: Ts::default(),
             ping_at: None,
         }
@@ -175,15 +176,15 @@ impl OkxSession {
 
     /// A binary frame: raw deflate, of the retired API.
     fn binary(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) {
-        let mut inflated = std::mem::take(&mut self.inflated);
-        match v3::inflate(bytes, &mut inflated) {
-            Ok(()) => self.text(&inflated, now, out),
+        let mut inflater = self.inflater.take().unwrap_or_default();
+        match inflater.inflate(bytes) {
+            Ok(text) => self.text(text, now, out),
             Err(fault) => {
                 out.push(Action::Malformed(fault));
                 self.suffer(&Head::default(), fault, now, out);
             }
         }
-        self.inflated = inflated;
+        self.inflater = Some(inflater);
     }
 
     /// The data of one frame. A number that does not fit widens the definition, and the data are read again.
@@ -341,7 +342,7 @@ impl OkxSession {
 
     fn reply(&mut self, tag: Option<u64>, path: &str, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         if path.contains("/api/v5/market/books") {
-            let at = tag.map(|tag| tag as usize).or_else(|| self.table.known(books::symbol_in(path)));
+            let at = tag.map(|tag| tag as usize).or_else(|| self.table.place(books::symbol_in(path)));
             if let Some(at) = at {
                 self.seed(at, answer, now, out);
             }

@@ -11,23 +11,40 @@ use std::sync::Arc;
 /// How much room an inflated frame is given at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Inflates a frame into `out`, which is emptied first; stops at the largest frame that is accepted.
-pub fn inflate(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    let fault = Malformed { at: 0, what: What::Compression };
-    let mut inflater = Decompress::new(false);
-    out.clear();
-    while out.len() <= crate::SPEC.frame_bytes_max {
-        let (read, written) = (inflater.total_in(), inflater.total_out());
-        let rest = bytes.get(read as usize..).unwrap_or_default();
-        out.reserve(CHUNK_BYTES);
-        match inflater.decompress_vec(rest, out, FlushDecompress::None) {
-            Ok(Status::StreamEnd) if out.len() <= crate::SPEC.frame_bytes_max => return Ok(()),
-            Ok(Status::Ok | Status::BufError)
-                if (inflater.total_in(), inflater.total_out()) != (read, written) => {}
-            Ok(_) | Err(_) => break,
-        }
+/// Inflates frames into a buffer that is used again.
+pub struct Inflater {
+    inner: Decompress,
+    out: Vec<u8>,
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self { inner: Decompress::new(false), out: Vec::new() }
     }
-    Err(fault)
+}
+
+impl Inflater {
+    /// The text of a frame, at most as large as the largest frame that is accepted.
+    pub fn inflate(&mut self, bytes: &[u8]) -> Result<&[u8]> {
+        let max = crate::SPEC.frame_bytes_max;
+        self.inner.reset(false);
+        self.out.clear();
+        while self.out.len() <= max {
+            let before = (self.inner.total_in(), self.inner.total_out());
+            let rest = bytes.get(before.0 as usize..).unwrap_or_default();
+            if self.out.capacity() == self.out.len() {
+                self.out.reserve(CHUNK_BYTES);
+            }
+            let status = self.inner.decompress_vec(rest, &mut self.out, FlushDecompress::None);
+            let moved = (self.inner.total_in(), self.inner.total_out()) != before;
+            match status {
+                Ok(Status::StreamEnd) if self.out.len() <= max => return Ok(&self.out),
+                Ok(Status::Ok | Status::BufError) if moved => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Err(Malformed { at: 0, what: What::Compression })
+    }
 }
 
 /// What a row is of.
@@ -284,14 +301,15 @@ mod tests {
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         };
-        let mut out = Vec::new();
-        let text = vec![b'x'; 300_000];
-        inflate(&deflate(&text), &mut out).unwrap();
-        assert_eq!(out, text);
+        let mut inflater = Inflater::default();
+        for len in [1, 300_000, 70_000, 2] {
+            let text = vec![b'x'; len];
+            assert_eq!(inflater.inflate(&deflate(&text)).unwrap(), text);
+        }
         let huge = deflate(&vec![0; crate::SPEC.frame_bytes_max + 1]);
-        assert_eq!(inflate(&huge, &mut out).unwrap_err().what, What::Compression);
+        assert_eq!(inflater.inflate(&huge).unwrap_err().what, What::Compression);
         for junk in [&b""[..], b"\xff\xff\xff", b"{\"event\":1}"] {
-            assert!(inflate(junk, &mut out).is_err(), "{junk:?}");
+            assert!(inflater.inflate(junk).is_err(), "{junk:?}");
         }
     }
 }
