@@ -241,7 +241,7 @@ fn report_json(verifier: &Verifier, connections: usize, damage: Option<&tape::Er
         "connections": connections, "control_messages": verifier.controls, "malformed": verifier.malformed.0,
         "malformed_samples": verifier.malformed.1, "foreign_records": verifier.foreign, "unknown": verifier.unknown,
         "instruments": instruments, "books": books, "right": verifier.is_right(),
-        "damage": damage.map(crate::error::chain),
+        "damage": damage.map(|damage| crate::error::chain(damage)),
     })
 }
 
