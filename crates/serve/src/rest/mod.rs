@@ -1,0 +1,56 @@
+//! REST: what is asked once. Each noun has a file; shapes and examples are in `docs/protocol.md`.
+
+// Fields have the names that they have in JSON.
+#![allow(clippy::struct_field_names)]
+
+mod books;
+mod health;
+mod lanes;
+mod listing;
+mod stats;
+mod trades;
+
+use crate::http::{guard, not_found, wrong_method};
+use crate::site::Site;
+use crate::{page, stream};
+use axum::routing::get;
+use axum::{Router, middleware};
+use std::sync::Arc;
+
+/// The routes of the HTTP port, each with what it is for.
+pub(crate) const ROUTES: [(&str, &str); 13] = [
+    ("/", "this page; as JSON, this list"),
+    ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
+    ("/api/v1/health/summary", "the same with numbers of each source"),
+    ("/api/v1/exchanges", "exchanges of which instruments are known"),
+    ("/api/v1/symbols", "names of instruments; ?exchange= &search= &limit="),
+    ("/api/v1/instruments", "definitions of instruments; ?exchange= &search= &limit="),
+    ("/api/v1/orderbook/{exchange}/{*symbol}", "an order book; ?depth="),
+    ("/api/v1/trades/{exchange}/{*symbol}", "the newest trades; ?limit="),
+    ("/api/v1/quote/{exchange}/{*symbol}", "best bid and offer"),
+    ("/api/v1/lanes", "every lane with its state and evidence; ?source= &state= &instrument= &channel="),
+    ("/api/v1/links", "every connection to a source"),
+    ("/api/v1/stats", "rates, memory, clients"),
+    ("/api/v1/stream", "the WebSocket stream"),
+];
+
+pub(crate) fn router(site: &Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(page::root))
+        .route("/api/v1/health", get(health::health))
+        .route("/api/v1/health/summary", get(health::summary))
+        .route("/api/v1/exchanges", get(listing::exchanges))
+        .route("/api/v1/symbols", get(listing::symbols))
+        .route("/api/v1/instruments", get(listing::instruments))
+        .route("/api/v1/orderbook/{exchange}/{*symbol}", get(books::orderbook))
+        .route("/api/v1/quote/{exchange}/{*symbol}", get(books::quote))
+        .route("/api/v1/trades/{exchange}/{*symbol}", get(trades::trades))
+        .route("/api/v1/lanes", get(lanes::lanes))
+        .route("/api/v1/links", get(lanes::links))
+        .route("/api/v1/stats", get(stats::stats))
+        .route("/api/v1/stream", get(stream::open))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(site), guard))
+        .with_state(Arc::clone(site))
+}

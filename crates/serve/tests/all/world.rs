@@ -1,0 +1,196 @@
+//! A bus, what serves it, and clients of both kinds.
+
+use bus::Bus;
+use futures_util::{SinkExt, StreamExt};
+use metrics::Metrics;
+use model::{
+    Body, Channel, Delta, Event, Flags, Gap, GapCause, Instrument, InstrumentKind, Level, Levels, Px, Qty,
+    Quote, Snapshot, Stamp, Trade, TradeId, Ts,
+};
+use serde_json::Value;
+use serve::{Addrs, Config, Running};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// The longest that any wait may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const NOW: Ts = Ts::from_ms(1_700_000_000_000);
+
+pub struct World {
+    pub bus: Arc<Bus>,
+    pub metrics: Arc<Metrics>,
+    pub at: Addrs,
+    pub stop: watch::Sender<bool>,
+    pub running: Running,
+}
+
+/// Free ports, and everything else as it is by default.
+pub fn config() -> Config {
+    Config { http_port: 0, metrics_port: 0, probe_port: 0, ..Config::default() }
+}
+
+pub async fn world() -> World {
+    world_with(config(), || NOW, bus::Config::default()).await
+}
+
+pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> World {
+    let bus = Arc::new(Bus::new(bus, NOW));
+    let metrics = Arc::new(Metrics::new());
+    let (stop, stopped) = watch::channel(false);
+    let shared = (Arc::clone(&bus), Arc::clone(&metrics));
+    let running = serve::run(config, shared.0, shared.1, &["v"], clock, stopped).await.unwrap();
+    World { bus, metrics, at: running.addrs, stop, running }
+}
+
+/// `BASE/QUOTE@v`.
+pub fn spot(base: &str, quote: &str) -> Arc<Instrument> {
+    let symbol = format!("{base}{quote}");
+    let made = Instrument::provisional("v", "spot", &symbol, InstrumentKind::Spot).named(base, quote, "");
+    Arc::new(Instrument { px_scale: 2, qty_scale: 3, ..made })
+}
+
+/// `BASE/QUOTE:QUOTE@v`.
+pub fn perpetual(base: &str, quote: &str) -> Arc<Instrument> {
+    let symbol = format!("{base}{quote}");
+    let made = Instrument::provisional("v", "perp", &symbol, InstrumentKind::Perpetual);
+    Arc::new(made.named(base, quote, quote))
+}
+
+pub fn event(instrument: &Arc<Instrument>, channel: Channel, body: Body) -> Event {
+    let stamp = Stamp { ts_event: Some(Ts(NOW.0 - 3_000_000)), ts_recv: NOW };
+    Event { source: "v", instrument: Arc::clone(instrument), channel, flags: Flags::NONE, stamp, body }
+}
+
+pub fn level(px: i64, qty: i64) -> Level {
+    Level { px: Px(px), qty: Qty(qty) }
+}
+
+impl World {
+    pub fn define(&self, instrument: &Arc<Instrument>) {
+        self.bus.publish(event(instrument, Channel::Instruments, Body::Instrument), NOW);
+    }
+
+    pub fn snapshot(&self, instrument: &Arc<Instrument>, seq: u64, bids: &[Level], asks: &[Level]) {
+        let levels = Levels::from_sides(bids, asks);
+        let body = Snapshot { seq: Some(seq), levels, checksum: None, epoch: 1 };
+        self.bus.publish(event(instrument, Channel::Book, Body::Snapshot(body)), NOW);
+    }
+
+    pub fn delta(&self, instrument: &Arc<Instrument>, seq: u64, bids: &[Level], asks: &[Level]) {
+        let levels = Levels::from_sides(bids, asks);
+        let body = Delta { prev_seq: Some(seq - 1), seq: Some(seq), levels, checksum: None, epoch: 1 };
+        self.bus.publish(event(instrument, Channel::Book, Body::Delta(body)), NOW);
+    }
+
+    pub fn gap(&self, instrument: &Arc<Instrument>) {
+        let gap = Gap { cause: GapCause::Sequence, from_seq: None, to_seq: None };
+        self.bus.publish(event(instrument, Channel::Book, Body::Gap(gap)), NOW);
+    }
+
+    pub fn trade(&self, instrument: &Arc<Instrument>, id: u64) {
+        let trade = Trade { id: TradeId::Num(id), px: Px(100), qty: Qty(5), aggressor: None, count: 1 };
+        self.bus.publish(event(instrument, Channel::Trades, Body::Trade(trade)), NOW);
+    }
+
+    pub fn quote(&self, instrument: &Arc<Instrument>, px: i64) {
+        let quote = Quote { bid: Some(level(px, 1_000)), ask: Some(level(px + 1, 2_000)), seq: Some(7) };
+        self.bus.publish(event(instrument, Channel::Quote, Body::Quote(quote)), NOW);
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = http(self.at.http, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        let body = serde_json::from_str(&answer.body)
+            .unwrap_or_else(|e| panic!("{path} gives no JSON ({e}): {}", answer.body));
+        (answer.status, body)
+    }
+
+    pub async fn client(&self) -> Client {
+        let mut client = self.silent_client().await;
+        assert_eq!(client.next().await["type"], "welcome");
+        client
+    }
+
+    pub async fn silent_client(&self) -> Client {
+        let url = format!("ws://{}/api/v1/stream", self.at.http);
+        let (socket, _) = connect_async(url).await.unwrap();
+        Client { socket }
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// Sends a request as it stands, with `Connection: close` added, and reads the answer to its end.
+pub async fn http(address: SocketAddr, request: &str) -> Answer {
+    let (first, rest) = request.split_once("\r\n").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let text = format!("{first}\r\nConnection: close\r\n{rest}");
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    soon(stream.read_to_end(&mut bytes)).await.unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+/// The end of something that must not take long.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+/// Asks again and again until the answer satisfies.
+pub async fn until<F: Future<Output = bool>>(mut satisfied: impl FnMut() -> F) {
+    soon(async {
+        while !satisfied().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+pub struct Client {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Client {
+    pub async fn say(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// The next message; pings are passed over.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            match soon(self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("no message but {other:?}"),
+            }
+        }
+    }
+
+    pub async fn ask(&mut self, text: impl Into<String>) -> Value {
+        self.say(text).await;
+        self.next().await
+    }
+
+    /// The code with which the server closes; messages before it are passed over.
+    pub async fn closed(&mut self) -> Option<u16> {
+        loop {
+            match soon(self.socket.next()).await {
+                Some(Ok(Message::Close(frame))) => return frame.map(|f| f.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+}
