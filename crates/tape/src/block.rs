@@ -12,7 +12,7 @@
 //! URL (status:varint bytes), 6 reply (url:text status:varint bytes), 7 closed (why:text); bytes = length:varint data.
 
 use crate::writer::Entry;
-use crate::{Kind, RECORD_BYTES_MAX, Record};
+use crate::{About, Kind, RECORD_BYTES_MAX, Record};
 use model::Ts;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QXTAPE\x1a\n";
@@ -25,11 +25,11 @@ pub(crate) const BLOCK_RAW_MAX: usize = RECORD_BYTES_MAX + (64 << 10);
 pub(crate) const HEAD_BYTES_MAX: usize = 1 << 20;
 
 /// The first bytes of a tape.
-pub(crate) fn file_head(source: &str, hosts: &[String], created: Ts) -> Vec<u8> {
-    let mut head = created.0.to_le_bytes().to_vec();
-    put_bytes(source.as_bytes(), &mut head);
-    put_varint(hosts.len() as u64, &mut head);
-    for host in hosts {
+pub(crate) fn file_head(about: &About) -> Vec<u8> {
+    let mut head = about.created.0.to_le_bytes().to_vec();
+    put_bytes(about.source.as_bytes(), &mut head);
+    put_varint(about.hosts.len() as u64, &mut head);
+    for host in &about.hosts {
         put_bytes(host.as_bytes(), &mut head);
     }
     let mut out = MAGIC.to_vec();
@@ -40,13 +40,13 @@ pub(crate) fn file_head(source: &str, hosts: &[String], created: Ts) -> Vec<u8> 
     out
 }
 
-/// What a file says about itself: created, source, hosts.
-pub(crate) fn parse_head(mut head: &[u8]) -> Option<(Ts, String, Vec<String>)> {
+/// What a file says about itself.
+pub(crate) fn parse_head(mut head: &[u8]) -> Option<About> {
     let (created, rest) = head.split_first_chunk::<8>()?;
     head = rest;
     let source = take_text(&mut head)?;
     let hosts = (0..take_varint(&mut head)?).map(|_| take_text(&mut head)).collect::<Option<_>>()?;
-    Some((Ts(i64::from_le_bytes(*created)), source, hosts))
+    Some(About { source, hosts, created: Ts(i64::from_le_bytes(*created)) })
 }
 
 /// The head of a block.

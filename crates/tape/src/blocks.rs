@@ -5,7 +5,7 @@ use crate::block::{
 };
 use crate::error::{Damage, Place};
 use crate::input::Input;
-use crate::{Kind, Record};
+use crate::{About, Kind, Record};
 use model::Ts;
 use std::io::{self, Read};
 
@@ -22,6 +22,7 @@ pub(crate) struct BlockReader {
     start: u64,
     end: u64,
     begun: bool,
+    about: Option<About>,
 }
 
 impl BlockReader {
@@ -37,7 +38,12 @@ impl BlockReader {
             start: 0,
             end: 0,
             begun: false,
+            about: None,
         }
+    }
+
+    pub fn about(&self) -> Option<&About> {
+        self.about.as_ref()
     }
 
     pub fn read(&mut self) -> Result<Option<Record>, Damage> {
@@ -65,8 +71,8 @@ impl BlockReader {
         let fixed = fixed.ok_or_else(|| self.damage("the file is empty"))?;
         let rest = fixed.strip_prefix(MAGIC).ok_or_else(|| self.damage("the file's head is no tape's"))?;
         let (version, length) = match rest {
-            [a, b, c, d, e, f] => {
-                (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]) as usize)
+            [v0, v1, n0, n1, n2, n3] => {
+                (u16::from_le_bytes([*v0, *v1]), u32::from_le_bytes([*n0, *n1, *n2, *n3]) as usize)
             }
             _ => (0, 0),
         };
@@ -78,13 +84,15 @@ impl BlockReader {
         }
         self.fill(length, "the file's head")?;
         let crc: Option<[u8; 4]> = self.exactly("the file's head")?;
-        if crc.map(u32::from_le_bytes) != Some(crc32fast::hash(&self.packed)) {
+        let crc = crc.ok_or_else(|| self.damage("the file's head is cut short: its checksum is missing"))?;
+        if u32::from_le_bytes(crc) != crc32fast::hash(&self.packed) {
             return Err(self.damage("the checksum of the file's head does not match"));
         }
-        let Some((ts, source, _hosts)) = parse_head(&self.packed) else {
-            return Err(self.damage("the file's head makes no sense"));
-        };
-        Ok(Record { ts, conn: 0, kind: Kind::Header { source: Some(source) } })
+        let about = parse_head(&self.packed).ok_or_else(|| self.damage("the file's head makes no sense"))?;
+        let kind = Kind::Header { source: Some(about.source.clone()) };
+        let ts = about.created;
+        self.about = Some(about);
+        Ok(Record { ts, conn: 0, kind })
     }
 
     /// Takes the next block into hand; false at the end of the file.

@@ -38,28 +38,57 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
-    /// The folder of the tapes cannot be made or listed, or an old tape cannot be removed.
-    #[error("failed to keep the folder of tapes: {doing} `{path}`")]
-    Folder {
-        /// What we were doing.
-        doing: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
-    /// A new tape cannot be created. The record was not kept.
-    #[error("failed to create tape `{path}`")]
-    Create {
-        /// The file.
+    /// The folder of the tapes cannot be made.
+    #[error("failed to make folder `{path}`")]
+    MakeFolder {
+        /// The folder.
         path: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
     },
-    /// A block cannot be written. Its records are lost; the next record begins a new tape.
-    #[error("failed to write {records} records to tape `{path}`")]
+    /// The folder of the tapes cannot be listed.
+    #[error("failed to list folder `{path}`")]
+    ListFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An old tape cannot be deleted to make room. The block in hand is lost.
+    #[error("failed to delete tape `{path}`, {records} records are lost")]
+    Delete {
+        /// The file.
+        path: PathBuf,
+        /// How many records are lost.
+        records: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The compressor cannot be made.
+    #[error("failed to make a compressor of level {level}")]
+    Compressor {
+        /// The level of zstd.
+        level: i32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A new tape cannot be created. The block in hand is lost.
+    #[error("failed to create tape `{path}`, {records} records are lost")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// How many records are lost.
+        records: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A block cannot be written. Its records are lost; the next block begins a new tape.
+    #[error("failed to write to tape `{path}`, {records} records are lost")]
     Write {
         /// The file.
         path: PathBuf,

@@ -24,6 +24,7 @@ mod block;
 mod blocks;
 mod config;
 mod error;
+mod folder;
 mod hft;
 mod input;
 mod jsonl;
@@ -34,8 +35,9 @@ mod writer;
 
 pub use config::Config;
 pub use error::{Error, Place, Result};
+pub use folder::{Tape, tapes};
 pub use reader::{Format, Reader};
-pub use writer::Entry;
+pub use writer::{Entry, Report, Writer};
 
 use model::Ts;
 
@@ -44,6 +46,17 @@ pub const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// How many bytes of a cryptofeed jsonl file are held in memory to be sorted.
 pub const SORT_BYTES_MAX: usize = 2 << 30;
+
+/// What one of our tapes says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The name of the source that was recorded.
+    pub source: String,
+    /// The hosts of the endpoints that it may talk to.
+    pub hosts: Vec<String>,
+    /// When the file was begun.
+    pub created: Ts,
+}
 
 /// Something that happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

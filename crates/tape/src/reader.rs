@@ -6,7 +6,7 @@ use crate::error::{Damage, Error, Result};
 use crate::input::Input;
 use crate::lines::Lines;
 use crate::text::TextReader;
-use crate::{Record, hft, jsonl, text};
+use crate::{About, Record, hft, jsonl, text};
 use std::path::{Path, PathBuf};
 
 /// Enough of the content to tell its format.
@@ -89,6 +89,19 @@ impl Reader {
             Form::Unsorted(_) | Form::Sorted(..) => Some(Format::CryptofeedJsonl),
             Form::Samples(..) => Some(Format::Samples),
             Form::Ended => None,
+        }
+    }
+
+    /// What one of our tapes says about itself; `None` before its first record was read, and of all else.
+    pub fn about(&self) -> Option<&About> {
+        match &self.form {
+            Form::Tape(blocks) => blocks.about(),
+            Form::Hft(_)
+            | Form::Text(_)
+            | Form::Unsorted(_)
+            | Form::Sorted(..)
+            | Form::Samples(..)
+            | Form::Ended => None,
         }
     }
 
