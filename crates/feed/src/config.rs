@@ -1,0 +1,51 @@
+//! What is read from one source.
+
+use serde::{Deserialize, Serialize};
+use source::Options;
+use std::collections::BTreeMap;
+
+/// What is read from one source.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceConfig {
+    /// The source's name. No default.
+    pub name: String,
+    /// Whether it is read. Default true.
+    pub enabled: bool,
+    /// Instruments by any common spelling: `BTC/USDT`, `BTC-USDT-SWAP`. Default none.
+    pub instruments: Vec<String>,
+    /// Channels that are wanted of each instrument; those that an instrument has not are left out. Default trades, book.
+    pub channels: Vec<String>,
+    /// How often a book is pushed, in ms; the nearest that the venue offers is taken. Default 100.
+    pub book_ms: u32,
+    /// The interval of bars. Default `1m`.
+    pub bar_interval: String,
+    /// Endpoints that are to be found elsewhere, by name: `spot = "http://127.0.0.1:9000"`. WebSocket and REST both go
+    /// there. Default none.
+    pub hosts: BTreeMap<String, String>,
+    /// How often the venue's list of instruments is read again, in ms. Default 300,000 (5 minutes).
+    pub listing_refresh_ms: u64,
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        let Options { book_ms, bar_interval } = Options::default();
+        Self {
+            name: String::new(),
+            enabled: true,
+            instruments: Vec::new(),
+            channels: vec!["trades".to_owned(), "book".to_owned()],
+            book_ms,
+            bar_interval,
+            hosts: BTreeMap::new(),
+            listing_refresh_ms: 300_000,
+        }
+    }
+}
+
+impl SourceConfig {
+    /// The choices that sessions need.
+    pub fn options(&self) -> Options {
+        Options { book_ms: self.book_ms, bar_interval: self.bar_interval.clone() }
+    }
+}
