@@ -1,16 +1,12 @@
 //! Bytes to rows: the envelope of a frame, books and trades. The slower channels are in [`rows`](crate::rows).
 
-use model::{
-    Body, Channel, Checksum, ChecksumKind, Event, Flags, Instrument, Level, Side, Stamp, Trade, TradeId, Ts,
-};
-use source::{Action, Cursor, Malformed, What};
+use crate::emit::Sink;
+use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, Side, Trade, TradeId, Ts};
+use source::{Cursor, Malformed, What};
 use std::sync::Arc;
 
 /// The result of reading something from a frame.
 pub type Result<T> = std::result::Result<T, Malformed>;
-
-/// How many different unknown names are reported before the rest is passed over.
-const NOTES_MAX: usize = 256;
 
 /// What a frame is about.
 ///
@@ -191,62 +187,6 @@ fn arg<'a>(c: &mut Cursor<'a>, unknown: &mut Option<&'a [u8]>) -> Result<Arg<'a>
     })?;
     arg.kind = Kind::of(arg.channel);
     Ok(arg)
-}
-
-/// Names seen that we do not know; each is told once.
-#[derive(Debug, Default)]
-pub struct Notes {
-    seen: Vec<Box<str>>,
-}
-
-impl Notes {
-    /// Reports `place.name`, the first time.
-    #[cold]
-    pub fn unknown(&mut self, place: &[u8], name: &[u8], out: &mut Vec<Action>) {
-        let short = name.get(..64).unwrap_or(name);
-        let text = format!("{}.{}", String::from_utf8_lossy(place), String::from_utf8_lossy(short));
-        if self.seen.len() < NOTES_MAX && !self.seen.iter().any(|s| **s == *text) {
-            self.seen.push(text.as_str().into());
-            out.push(Action::Unknown(text));
-        }
-    }
-}
-
-/// Where the events of a frame go, and what they have in common.
-pub struct Sink<'s> {
-    /// When its last byte was read.
-    pub now: Ts,
-    /// Appended to.
-    pub out: &'s mut Vec<Action>,
-    /// Of the session.
-    pub notes: &'s mut Notes,
-}
-
-impl Sink<'_> {
-    /// Appends an event.
-    #[inline]
-    pub fn emit(&mut self, instrument: &Arc<Instrument>, channel: Channel, ts: Option<Ts>, body: Body) {
-        self.out.push(Action::Emit(event(instrument, channel, ts, self.now, body)));
-    }
-}
-
-/// An event of this source.
-#[inline]
-pub fn event(
-    instrument: &Arc<Instrument>,
-    channel: Channel,
-    ts_event: Option<Ts>,
-    ts_recv: Ts,
-    body: Body,
-) -> Event {
-    Event {
-        source: crate::NAME,
-        instrument: Arc::clone(instrument),
-        channel,
-        flags: Flags::NONE,
-        stamp: Stamp { ts_event, ts_recv },
-        body,
-    }
 }
 
 /// Milliseconds as text, or nothing.

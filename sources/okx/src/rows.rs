@@ -1,6 +1,7 @@
 //! Rows of the slower channels: statistics, bars, prices, funding, open interest, forced orders.
 
-use crate::parse::{Result, Sink, ms, side_word};
+use crate::emit::Sink;
+use crate::parse::{Result, ms, side_word};
 use model::{
     Bar, Body, Channel, DayStats, Decimal, Funding, Instrument, InstrumentKind, Liquidation, OpenInterest, Ts,
 };

@@ -8,7 +8,7 @@ mod rest;
 mod world;
 
 use bars::Bars;
-use model::{Level, Ts};
+use model::Ts;
 use peers::Peers;
 use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
 use std::sync::Arc;
@@ -18,6 +18,9 @@ use world::World;
 const TICK_MS: u64 = 100;
 /// The most moves made up for in one call, after which the rest of the time passes without any.
 const MOVES_MAX: u32 = 200_000;
+
+/// A clock that is further ahead than this was set anew: nothing happened in between.
+const JUMP_MS: i64 = 3_600_000;
 
 /// Ways of the venue that not every client meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +96,10 @@ impl OkxSim {
 
     /// Lets time pass until `now`.
     fn advance(&mut self, now: Ts, out: &mut Vec<SimAction>) {
+        if now.ms_since(self.next_tick) > JUMP_MS {
+            self.next_tick = now;
+            (self.moves, self.moves_since) = (0, now);
+        }
         let mut made = 0;
         loop {
             let moved = self.next_move().filter(|at| *at <= self.next_tick);
@@ -168,13 +175,12 @@ impl Sim for OkxSim {
     }
 
     fn books(&self) -> Vec<SimBook> {
-        let levels = |all: Vec<Level>| all;
         let listed = self.world.market.listed().iter().zip(&self.world.states);
         let book = |(one, state): (&source::market::Listed, &world::State)| SimBook {
             instrument: Arc::clone(&one.instrument),
             seq: u64::try_from(state.shown.seq).ok(),
-            bids: levels(state.shown.best_bids(usize::MAX)),
-            asks: levels(state.shown.best_asks(usize::MAX)),
+            bids: state.shown.best_bids(usize::MAX),
+            asks: state.shown.best_asks(usize::MAX),
         };
         listed.map(book).collect()
     }

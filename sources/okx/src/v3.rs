@@ -1,7 +1,8 @@
 //! The retired v3 API, read in recordings only: raw-deflate binary frames, RFC 3339 times.
 
+use crate::emit::Sink;
 use crate::listing::days_from_civil;
-use crate::parse::{BookRow, Feed, Result, Scratch, Sink, checksum, side, side_word, trade_id};
+use crate::parse::{BookRow, Feed, Result, Scratch, checksum, side, side_word, trade_id};
 use crate::rows::unknown;
 use flate2::{Decompress, FlushDecompress, Status};
 use model::{Body, Channel, DayStats, Funding, Instrument, Trade, Ts};

@@ -1,7 +1,8 @@
 //! Books of a session: rows to events by the continuity rule, and their new starts.
 
 use super::{Answer, OkxSession};
-use crate::parse::{BookRow, Feed, Result, Scratch, Sink, book_row, event};
+use crate::emit::{Sink, event};
+use crate::parse::{BookRow, Feed, Result, Scratch, book_row};
 use crate::sync::{Chain, Seed, State, Step, seed};
 use model::{Body, Channel, Delta, Gap, GapCause, Instrument, LaneFact, Levels, Quote, Snapshot, Ts};
 use source::{Action, Cursor, What};

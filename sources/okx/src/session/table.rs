@@ -1,8 +1,8 @@
 //! The instruments of a session, found by symbol.
 
 use super::books::Book;
+use crate::emit::event;
 use crate::listing;
-use crate::parse::event;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{Body, Channel, Gap, GapCause, Instrument, InstrumentId, Ts};

@@ -35,7 +35,8 @@ struct Client {
 /// All connections.
 pub(super) struct Peers {
     clients: BTreeMap<Peer, Client>,
-    by_topic: BTreeMap<Topic, BTreeSet<Peer>>,
+    /// By channel and what it is of.
+    by_topic: BTreeMap<String, BTreeMap<String, BTreeSet<Peer>>>,
     opens: Vec<Ts>,
     seed: u64,
 }
@@ -57,12 +58,12 @@ impl Peers {
         }
     }
 
-    fn unlink(&mut self, topic: &Topic, peer: Peer) {
-        if let Some(peers) = self.by_topic.get_mut(topic) {
-            peers.remove(&peer);
-            if peers.is_empty() {
-                self.by_topic.remove(topic);
-            }
+    fn unlink(&mut self, (channel, of): &Topic, peer: Peer) {
+        let Some(by) = self.by_topic.get_mut(channel) else { return };
+        let Some(peers) = by.get_mut(of) else { return };
+        peers.remove(&peer);
+        if peers.is_empty() {
+            by.remove(of);
         }
     }
 
@@ -73,7 +74,7 @@ impl Peers {
 
     /// Whether anybody hears this.
     pub fn heard(&self, channel: &str, of: &str) -> bool {
-        self.by_topic.contains_key(&(channel.to_owned(), of.to_owned()))
+        self.by_topic.get(channel).is_some_and(|by| by.contains_key(of))
     }
 
     pub fn send(&mut self, peer: Peer, bytes: Vec<u8>, now: Ts, out: &mut Vec<SimAction>) {
@@ -85,8 +86,8 @@ impl Peers {
 
     /// Sends a frame to everybody who hears it.
     pub fn push(&mut self, channel: &str, of: &str, frame: &[u8], now: Ts, out: &mut Vec<SimAction>) {
-        let peers = self.by_topic.get(&(channel.to_owned(), of.to_owned()));
-        for peer in peers.cloned().unwrap_or_default() {
+        let Some(peers) = self.by_topic.get(channel).and_then(|by| by.get(of)) else { return };
+        for peer in peers.clone() {
             self.send(peer, frame.to_vec(), now, out);
         }
     }
@@ -241,7 +242,8 @@ impl OkxSim {
         self.acknowledge(peer, (id, "subscribe"), arg, now, out);
         if let Some(client) = self.peers.clients.get_mut(&peer) {
             client.topics.insert((channel.clone(), of.clone()));
-            self.peers.by_topic.entry((channel.clone(), of.clone())).or_default().insert(peer);
+            let by = self.peers.by_topic.entry(channel.clone()).or_default();
+            by.entry(of.clone()).or_default().insert(peer);
         }
         self.first(peer, &channel, &of, now, out);
     }

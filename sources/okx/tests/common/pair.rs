@@ -22,6 +22,9 @@ pub enum Fate {
     Late,
 }
 
+/// Decides over a frame.
+pub type Decide = Box<dyn FnMut(&[u8]) -> Fate>;
+
 struct Link {
     peer: Peer,
     shard: Shard,
@@ -58,7 +61,7 @@ pub struct Pair {
     links: Vec<Link>,
     peers: u64,
     /// Decides over frames.
-    pub fate: Box<dyn FnMut(&[u8]) -> Fate>,
+    pub fate: Decide,
     replies: VecDeque<(u16, Vec<u8>, Option<u64>)>,
     /// What the engine would find wrong.
     resync: Vec<InstrumentId>,
