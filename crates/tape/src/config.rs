@@ -21,7 +21,7 @@ pub struct Config {
     /// Default 10,737,418,240 (10 GiB).
     pub total_bytes_max: u64,
     /// Records are compressed and written when so many bytes of them have come, 1,024 to 16,777,216; what a kill can
-    /// lose. Default 131,072 (128 KiB).
+    /// lose. Default 65,536 (64 KiB).
     pub block_bytes: usize,
     /// The level of zstd, -7 to 19. Default 1.
     pub level: i32,
@@ -34,7 +34,7 @@ impl Default for Config {
             rotate_bytes: 256 << 20,
             rotate_ms: 3_600_000,
             total_bytes_max: 10 << 30,
-            block_bytes: 128 << 10,
+            block_bytes: 64 << 10,
             level: 1,
         }
     }

@@ -112,12 +112,14 @@ fn gunzip(
     }
     out.reserve(CHUNK_BYTES);
     let inflate = member.get_or_insert_with(|| Box::new(Decompress::new_gzip(GZIP_WINDOW_BITS)));
-    let before = inflate.total_in();
+    let (before, filled) = (inflate.total_in(), out.len());
     let status = inflate.decompress_vec(input, out, FlushDecompress::None);
     let used = (inflate.total_in() - before) as usize;
     file.consume(used);
     if matches!(status.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?, Status::StreamEnd) {
         *member = None;
+    } else if used == 0 && out.len() == filled {
+        return Err(stuck());
     }
     Ok((used, false))
 }
@@ -145,10 +147,17 @@ fn unzstd(
     if input.is_empty() && written == 0 {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the zstd stream is cut short"));
     }
+    if used == 0 && written == 0 {
+        return Err(stuck());
+    }
     *frame = if hint == 0 { Frame::Between } else { Frame::Inside(hint) };
     file.consume(used);
     out.extend_from_slice(scratch.get(..written).unwrap_or_default());
     Ok((used, false))
+}
+
+fn stuck() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the decoder goes no further")
 }
 
 impl Read for Input {

@@ -7,6 +7,7 @@ use crate::input::Input;
 use crate::lines::Lines;
 use crate::text::TextReader;
 use crate::{About, Record, hft, jsonl, text};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Enough of the content to tell its format.
@@ -134,6 +135,15 @@ impl Reader {
             }
             Form::Unsorted(_) | Form::Ended => Ok(None),
         }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("path", &self.path)
+            .field("format", &self.format())
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::folder::{Tape, name, tapes};
 use crate::{About, Config, RECORD_BYTES_MAX};
 use model::Ts;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -329,6 +330,16 @@ impl Writer {
         self.raw.clear();
         self.raw.shrink_to(self.config.block_bytes * 2);
         std::mem::take(&mut self.records)
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("about", &self.about)
+            .field("file", &self.file())
+            .field("records", &self.records)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use model::Ts;
+use proptest::prelude::*;
 use std::io::Write as _;
 use std::path::PathBuf;
 use tape::{Error, Format, Kind, Place, Reader, Record};
@@ -249,4 +250,45 @@ fn a_line_without_end_is_an_error_and_not_an_allocation() {
     let (_, records, damage) = read(&zstd::encode_all(&content[..], 1).unwrap());
     assert_eq!(records.len(), 1);
     assert!(damage.unwrap().1.contains("longer than 64 MiB"));
+}
+
+const BEGINNINGS: [&[u8]; 8] = [
+    b"",
+    b"QXTAPE\x1a\n\x01\x00",
+    b"1680652800004107 ",
+    b"1617647603.4: b'",
+    b"wss://x.example <- ",
+    b"{\"t\":\"recv\",\"conn\":\"w\",\"ts\":",
+    b"{\"msg\":\"",
+    b"\x28\xb5\x2f\xfd",
+];
+
+proptest! {
+    #[test]
+    fn garbage_ends_in_an_error_or_an_end(
+        begin in prop::sample::select(&BEGINNINGS[..]),
+        rest in prop::collection::vec(any::<u8>(), 0..400),
+        text in "[ -~\n]{0,200}",
+        pack: bool,
+    ) {
+        for content in [[begin, &rest[..]].concat(), [begin, text.as_bytes()].concat()] {
+            let mut packed = if pack { gzip(&content) } else { content };
+            if let (true, Some(at)) = (pack, rest.first()) {
+                let at = usize::from(*at) % packed.len();
+                packed[at] ^= 0x10;
+            }
+            let (_dir, path) = file(&packed);
+            if let Ok(reader) = Reader::open(&path) {
+                prop_assert!(reader.count() < 1_000);
+            }
+        }
+    }
+}
+
+#[test]
+fn readers_and_writers_can_move_to_another_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<Reader>();
+    sendable::<tape::Writer>();
+    sendable::<Error>();
 }

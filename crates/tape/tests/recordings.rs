@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use tape::{Kind, Reader};
+use tape::{Config, Entry, Kind, Reader, Record, Writer};
 
 const FOLDERS: [&str; 11] = [
     "okx",
@@ -75,4 +75,32 @@ fn every_recording_has_the_frames_of_the_manifest() {
         checked += 1;
     }
     assert!(checked >= 25, "{checked} recordings were checked");
+}
+
+#[test]
+fn a_recording_copied_to_a_tape_is_the_same() {
+    let Some(dir) = recordings() else { return };
+    for file in ["okx/cryptofeed_20210417_v3api_deflate.txt.zst", "htx/cryptofeed_20210417_spot.jsonl.zst"] {
+        let records: Vec<Record> = Reader::open(dir.join(file)).unwrap().map(Result::unwrap).collect();
+        let out = tempfile::tempdir().unwrap();
+        let config = Config { dir: out.path().to_owned(), ..Config::default() };
+        let mut writer = Writer::new(config, "demo", &[]).unwrap();
+        for record in &records {
+            let entry = match &record.kind {
+                Kind::Header { .. } => continue,
+                Kind::Connect { url } => Entry::Connect { url },
+                Kind::Sent(bytes) => Entry::Sent(bytes),
+                Kind::Frame { bytes, binary } => Entry::Frame { bytes, binary: *binary },
+                Kind::Reply { url, status, body } => {
+                    Entry::Reply { url: url.as_deref(), status: *status, body }
+                }
+                Kind::Closed { why } => Entry::Closed { why },
+            };
+            writer.append(record.ts, record.conn, entry).unwrap();
+        }
+        writer.flush().unwrap();
+        let no_header = |r: &Record| !matches!(r.kind, Kind::Header { .. });
+        let copied = Reader::open(writer.file().unwrap()).unwrap().map(Result::unwrap).filter(no_header);
+        assert!(copied.eq(records.into_iter().filter(no_header)), "{file}");
+    }
 }
