@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 /// Room for what a client sends, in bytes; it grows for a longer message.
 const READ_BUFFER_BYTES: usize = 512;
 /// How much is gathered before it is written to the socket, in bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1_024;
+const WRITE_BUFFER_BYTES: usize = 8 * 1_024;
 /// A message up to this many times the limit is read to its end, so that the client can be told.
 const READ_TO_END: usize = 4;
 
