@@ -37,6 +37,12 @@ pub struct Sink<'s> {
 }
 
 impl Sink<'_> {
+    /// Reports a value of a field that we do not know, the first time.
+    #[cold]
+    pub fn value(&mut self, place: &[u8], field: &[u8], value: &[u8]) {
+        self.notes.unknown(place, &[field, b"=", value].concat(), self.out);
+    }
+
     /// Appends an event.
     #[inline]
     pub fn emit(&mut self, instrument: &Arc<Instrument>, channel: Channel, ts: Option<Ts>, body: Body) {

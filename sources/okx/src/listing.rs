@@ -231,7 +231,7 @@ mod tests {
         for (symbol, name) in [
             ("BTC-USDT", "BTC/USDT@okx"),
             ("BTC-USDT-SWAP", "BTC/USDT:USDT@okx"),
-            ("UNI-USD-SWAP", "UNI/USD:UNI@okx"),
+            ("ETH-USD-SWAP", "ETH/USD:ETH@okx"),
             ("BTC-USD-250627", "BTC/USD:BTC-250627@okx"),
             ("BTC-USDC-250627", "BTC/USDC:USDC-250627@okx"),
             ("BTC-USD-250627-100000-C", "BTC/USD:BTC-250627-100000-C@okx"),

@@ -344,7 +344,13 @@ pub fn trades(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<
                 b"instId" => {
                     c.str()?;
                 }
-                b"source" | b"seqId" => {
+                b"source" => {
+                    let word = c.number()?;
+                    if !matches!(word, b"0" | b"1" | b"") {
+                        sink.value(b"trades", b"source", word);
+                    }
+                }
+                b"seqId" => {
                     c.number()?;
                 }
                 other => {
@@ -388,8 +394,7 @@ pub fn side_word(word: &[u8], place: &[u8], sink: &mut Sink<'_>) -> Option<Side>
         b"sell" => Some(Side::Ask),
         b"" => None,
         other => {
-            let name = [b"side=", other].concat();
-            sink.notes.unknown(place, &name, sink.out);
+            sink.value(place, b"side", other);
             None
         }
     }

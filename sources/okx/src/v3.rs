@@ -85,7 +85,7 @@ pub const FEED: Feed = Feed::V3;
 
 /// Reads a frame and calls `row` at each row of its data.
 ///
-/// `{"table":"swap/depth_l2_tbt","action":"update","data":[{"instrument_id":"UNI-USD-SWAP","asks":[],"bids":[["35.362","293","0","2"]],"timestamp":"2021-04-17T16:49:59.141Z","checksum":544016116}]}`
+/// `{"table":"swap/depth_l2_tbt","action":"update","data":[{"instrument_id":"ETH-USD-SWAP","asks":[],"bids":[["3366.1","7","0","2"]],"timestamp":"2021-01-02T03:04:05.678Z","checksum":544016116}]}`
 pub fn frame<'a>(bytes: &'a [u8], mut row: impl FnMut(Row<'a>, &mut Cursor<'a>) -> Result<()>) -> Result<()> {
     let (mut name, mut action, mut data): (&[u8], &[u8], _) = (b"", b"", None);
     let mut c = Cursor::new(bytes);
@@ -181,7 +181,7 @@ pub fn other_row(
     }
 }
 
-/// `{"side":"buy","trade_id":"62257592","price":"56480.1","size":"3","instrument_id":"BTC-USDT-SWAP","timestamp":"2021-03-22T01:33:00.684Z"}`;
+/// `{"side":"buy","trade_id":"1000001","price":"40000.1","size":"3","instrument_id":"BTC-USDT-SWAP","timestamp":"2021-01-02T03:04:05.678Z"}`;
 /// futures and options have `qty` for `size`.
 fn trade(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
     let (mut id, mut px, mut qty, mut aggressor, mut ts) = (None, None, None, None, None);
@@ -211,7 +211,7 @@ fn trade(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) 
     Ok(())
 }
 
-/// `{"last":"35.389","open_24h":"36.419","best_bid":"35.389","high_24h":"37.615","low_24h":"34.633","open_utc0":"36.212","open_utc8":"34.955","volume_24h":"3245222","volume_token_24h":"891331.1907","best_ask":"35.398","open_interest":"1821427","instrument_id":"UNI-USD-SWAP","timestamp":"2021-04-17T16:49:52.631Z","best_bid_size":"76","best_ask_size":"570","last_qty":"76"}`;
+/// `{"last":"40000.1","open_24h":"39000","best_bid":"40000","high_24h":"41000","low_24h":"38500","open_utc0":"39500","open_utc8":"39400","volume_24h":"500000","volume_token_24h":"5000","best_ask":"40000.1","open_interest":"100000","instrument_id":"BTC-USDT-SWAP","timestamp":"2021-01-02T03:04:05.678Z","best_bid_size":"76","best_ask_size":"570","last_qty":"3"}`;
 /// spot has `base_volume_24h` and `quote_volume_24h`.
 fn day_stats(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
     let (mut stats, mut ts) = (DayStats::default(), None);
@@ -237,8 +237,8 @@ fn day_stats(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'
     Ok(())
 }
 
-/// `{"instrument_id":"BCH-USD-SWAP","mark_price":"329.3","timestamp":"2019-08-01T00:00:20.773Z"}` or
-/// `{"estimated_rate":"0.00065","funding_rate":"0.00072933","funding_time":"2021-04-02T00:00:00.000Z","instrument_id":"BTC-USD-SWAP","interest_rate":"0","settlement_time":"2021-04-02T08:00:00.000Z"}`
+/// `{"instrument_id":"LTC-USD-SWAP","mark_price":"150.2","timestamp":"2019-01-02T03:04:05.678Z"}` or
+/// `{"estimated_rate":"0.0005","funding_rate":"0.0007","funding_time":"2021-01-02T00:00:00.000Z","instrument_id":"BTC-USD-SWAP","interest_rate":"0","settlement_time":"2021-01-02T08:00:00.000Z"}`
 fn rate(table: Table, c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
     let (mut value, mut next_rate, mut at, mut ts) = (None, None, None, None);
     c.object(|c, key| {
@@ -264,7 +264,7 @@ fn rate(table: Table, c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &m
     Ok(())
 }
 
-/// `2021-04-17T16:49:59.141Z`
+/// `2021-01-02T03:04:05.678Z`
 fn time(c: &mut Cursor<'_>) -> Result<Ts> {
     let text = c.str()?;
     instant(text).ok_or_else(|| c.fault(What::Expected("a time")))
@@ -290,9 +290,9 @@ mod tests {
 
     #[test]
     fn a_time_is_read_to_the_millisecond() {
-        assert_eq!(instant(b"2021-04-17T16:49:59.141Z"), Some(Ts::from_ms(1_618_678_199_141)));
-        assert_eq!(instant(b"2021-04-17T16:49:59Z"), Some(Ts::from_ms(1_618_678_199_000)));
-        assert_eq!(instant(b"2021-04-17"), None);
+        assert_eq!(instant(b"2021-01-02T03:04:05.678Z"), Some(Ts::from_ms(1_609_556_645_678)));
+        assert_eq!(instant(b"2021-01-02T03:04:05Z"), Some(Ts::from_ms(1_609_556_645_000)));
+        assert_eq!(instant(b"2021-01-02"), None);
     }
 
     #[test]

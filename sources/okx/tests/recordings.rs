@@ -60,7 +60,7 @@ fn seconds(text: &str) -> Option<Ts> {
     Some(Ts(whole.parse::<i64>().ok()? * 1_000_000_000 + nanos))
 }
 
-/// `1646003667.645451: {"event":"subscribe",…}` and `wss://host/path <-> 1646003666.6`
+/// `1600000007.645451: {"event":"subscribe",…}` and `wss://host/path <-> 1600000006.6`
 fn text_line(line: &str) -> Option<Line> {
     if line.contains(" <-> ") && line.starts_with("ws") {
         return Some(Line::Connect);
@@ -236,6 +236,23 @@ fn every_recorded_frame_is_read_and_every_checksum_is_right() {
 #[test]
 #[ignore = "a measurement"]
 fn measure_frames() {
+    for name in ["trades", "bbo-tbt", "books"] {
+        let text = std::fs::read(format!("{}/fixtures/{name}.jsonl", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let frame = text.split(|b| *b == b'\n').next().unwrap();
+        let mut session = Okx.session(&Shard::default());
+        let mut out = Vec::with_capacity(64);
+        let mut times = Vec::new();
+        for _ in 0..21 {
+            let start = std::time::Instant::now();
+            for _ in 0..100_000 {
+                session.on(Input::Frame { bytes: frame, binary: false }, Ts(1), &mut out);
+                out.clear();
+            }
+            times.push(start.elapsed().as_nanos() / 100_000);
+        }
+        times.sort_unstable();
+        println!("one frame of {name}, {} B: {} ns", frame.len(), times[times.len() / 2]);
+    }
     for path in files() {
         let frames: Vec<(Vec<u8>, bool)> = lines(&path)
             .into_iter()
