@@ -1,11 +1,11 @@
 //! Bytes to rows: the envelope of a frame, books and trades. The slower channels are in [`rows`](crate::rows).
 
 use crate::emit::Sink;
-use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, Side, Trade, TradeId, Ts};
+use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, Trade, TradeId, Ts};
 use source::{Cursor, Malformed, What};
 use std::sync::Arc;
 
-/// The result of reading something from a frame.
+/// What was read, or why not.
 pub type Result<T> = std::result::Result<T, Malformed>;
 
 /// What a frame is about.
@@ -54,7 +54,7 @@ pub enum Kind {
     Other,
 }
 
-/// Which of the book channels.
+/// A book channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
     /// `books`: 400 levels each 100 ms.
@@ -63,7 +63,7 @@ pub enum Feed {
     Tbt,
     /// `books50-l2-tbt`: 50 levels each 10 ms.
     Tbt50,
-    /// `depth` and `depth_l2_tbt` of the retired v3 API.
+    /// Books of the retired v3 API.
     V3,
 }
 
@@ -210,8 +210,8 @@ fn whole(c: &mut Cursor<'_>) -> Result<i64> {
     if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
         return model::parse_mantissa(text, 0).map_err(|e| c.fault(What::Number(e)));
     }
-    let value = digits.iter().fold(0_i64, |v, b| v * 10 + i64::from(b - b'0'));
-    Ok(if negative { -value } else { value })
+    let size = digits.iter().fold(0_i64, |v, b| v * 10 + i64::from(b - b'0'));
+    Ok(if negative { -size } else { size })
 }
 
 /// One row of a book channel without its levels, which are in a [`Scratch`].
@@ -338,7 +338,7 @@ pub fn trades(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<
                 b"tradeId" => id = Some(trade_id(c)?),
                 b"px" => px = Some(c.px(instrument.px_scale)?),
                 b"sz" => qty = Some(c.qty(instrument.qty_scale)?),
-                b"side" => aggressor = side_word(c.str()?, b"trades", sink),
+                b"side" => aggressor = sink.side(c.str()?, b"trades"),
                 b"ts" => ts = ms(c)?,
                 b"count" => count = c.u64()?.min(u64::from(u32::MAX)) as u32,
                 b"instId" => {
@@ -384,18 +384,4 @@ pub fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
         return Err(c.fault(What::Missing("trade id")));
     }
     std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
-}
-
-/// `buy` or `sell`; any other word is reported and means unknown.
-#[inline]
-pub fn side_word(word: &[u8], place: &[u8], sink: &mut Sink<'_>) -> Option<Side> {
-    match word {
-        b"buy" => Some(Side::Bid),
-        b"sell" => Some(Side::Ask),
-        b"" => None,
-        other => {
-            sink.value(place, b"side", other);
-            None
-        }
-    }
 }

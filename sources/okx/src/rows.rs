@@ -1,7 +1,7 @@
 //! Rows of the slower channels: statistics, bars, prices, funding, open interest, forced orders.
 
 use crate::emit::Sink;
-use crate::parse::{Result, ms, side_word};
+use crate::parse::{Result, ms};
 use model::{
     Bar, Body, Channel, DayStats, Decimal, Funding, Instrument, InstrumentKind, Liquidation, OpenInterest, Ts,
 };
@@ -276,7 +276,7 @@ fn forced_order(c: &mut Cursor<'_>, sink: &mut Sink<'_>) -> Result<Forced> {
         (None, None, None, None);
     c.object(|c, key| {
         match key {
-            b"side" => side = side_word(c.str()?, b"liquidation-orders", sink),
+            b"side" => side = sink.side(c.str()?, b"liquidation-orders"),
             b"bkPx" => px = c.decimal_opt()?,
             b"sz" => qty = c.decimal_opt()?,
             b"ts" => ts = ms(c)?,

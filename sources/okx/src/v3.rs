@@ -2,7 +2,7 @@
 
 use crate::emit::Sink;
 use crate::listing::days_from_civil;
-use crate::parse::{BookRow, Feed, Result, Scratch, checksum, side, side_word, trade_id};
+use crate::parse::{BookRow, Feed, Result, Scratch, checksum, side, trade_id};
 use crate::rows::unknown;
 use flate2::{Decompress, FlushDecompress, Status};
 use model::{Body, Channel, DayStats, Funding, Instrument, Trade, Ts};
@@ -190,7 +190,7 @@ fn trade(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) 
             b"trade_id" => id = Some(trade_id(c)?),
             b"price" => px = Some(c.px(instrument.px_scale)?),
             b"size" | b"qty" => qty = Some(c.qty(instrument.qty_scale)?),
-            b"side" => aggressor = side_word(c.str()?, b"v3.trade", sink),
+            b"side" => aggressor = sink.side(c.str()?, b"v3.trade"),
             b"timestamp" => ts = Some(time(c)?),
             b"instrument_id" => {
                 c.skip()?;

@@ -165,3 +165,38 @@ fn the_engine_may_order_a_new_start() {
     assert!(pair.seen.gaps.is_empty());
     assert_eq!(pair.sent.len(), 3);
 }
+
+#[test]
+fn any_mix_of_faults_ends_with_the_venues_books() {
+    for seed in [11, 13, 777, 42] {
+        println!("seed {seed}");
+        let mut pair = Pair::new(&setup(seed), &[Channel::Book, Channel::Trades, Channel::Quote]);
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        pair.fate = Box::new(move |bytes| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            match state % 400 {
+                _ if bytes == b"pong" => Fate::Arrive,
+                0 => Fate::Lose,
+                1 => Fate::Repeat,
+                2 => Fate::Cut,
+                3 => Fate::Late,
+                _ => Fate::Arrive,
+            }
+        });
+        for step in 0..6 {
+            pair.run_ms(5_000);
+            match (seed + step) % 7 {
+                0 => pair.control(SimControl::LateSnapshots(step as u32 * 3)),
+                1 => pair.control(SimControl::RefuseSubscriptions(4)),
+                2 => pair.control(SimControl::RateLimit(3)),
+                3 => pair.control(SimControl::CloseAll),
+                _ => {}
+            }
+        }
+        pair.control(SimControl::LateSnapshots(0));
+        pair.control(SimControl::RefuseSubscriptions(0));
+        settle(&mut pair, 200_000);
+    }
+}
