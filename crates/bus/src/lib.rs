@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 use values::Values;
 
 /// Bounds of the bus.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How many events are kept for readers who come back. Default 65,536.
     pub window: usize,

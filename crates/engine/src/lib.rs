@@ -11,7 +11,8 @@ use model::{
 use std::sync::Arc;
 
 /// What the engine does besides checking.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Levels a side that a book keeps; past that the worst ones go and are counted. Default 20,000.
     pub levels_max: usize,

@@ -92,6 +92,11 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// The bytes from this place to a later one of the same frame.
+    pub fn between(&self, end: &Self) -> &'a [u8] {
+        self.bytes.get(self.at..end.at).unwrap_or_default()
+    }
+
     /// A fault at this place.
     pub const fn fault(&self, what: What) -> Malformed {
         Malformed { at: self.at, what }

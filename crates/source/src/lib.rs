@@ -31,7 +31,8 @@ pub trait Source: Sync {
     /// Cuts what is wanted into what one connection each can carry. Wants that the source has no channel for are left out.
     fn shards(&self, wants: &[Want], options: &Options) -> Vec<Shard>;
 
-    /// A session for a shard. With an empty shard it subscribes to nothing and reads whatever comes, as a replay needs.
+    /// A session for a shard. Without wants it subscribes to nothing and reads whatever comes, as a replay needs; the
+    /// shard's path is then the recorded URL, where there is one.
     fn session(&self, shard: &Shard) -> Box<dyn Session>;
 
     /// The venue's end of the wire.

@@ -96,7 +96,7 @@ impl<'a, S: Sink> Replay<'a, S> {
             Kind::Connect { url } => {
                 let goes_on = self.ours && !self.known.contains_key(&record.conn);
                 if let Some(source) = self.source_of(record.conn, Some(&url), &[]) {
-                    self.open(source, record.conn, goes_on, record.ts);
+                    self.open(source, record.conn, &url, goes_on, record.ts);
                 }
             }
             Kind::Sent(_) => {}
@@ -129,12 +129,13 @@ impl<'a, S: Sink> Replay<'a, S> {
     }
 
     /// The connection's session; begun, and given what was recorded before it, where it is new.
-    fn line(&mut self, source: &'static dyn Source, conn: u32, now: Ts) -> usize {
+    fn line(&mut self, source: &'static dyn Source, conn: u32, url: Option<&str>, now: Ts) -> usize {
         let name = source.spec().name;
         if let Some(at) = self.find(name, conn) {
             return at;
         }
-        let session = source.session(&Shard::default());
+        let shard = Shard { path: url.map(str::to_owned), ..Shard::default() };
+        let session = source.session(&shard);
         let engine = Engine::new(engine::Config::default());
         self.lines.push(((name, conn), Line { source, session, engine }));
         let at = self.lines.len() - 1;
@@ -149,9 +150,9 @@ impl<'a, S: Sink> Replay<'a, S> {
     }
 
     /// A connection was opened; one that was open before is closed first.
-    fn open(&mut self, source: &'static dyn Source, conn: u32, goes_on: bool, now: Ts) {
+    fn open(&mut self, source: &'static dyn Source, conn: u32, url: &str, goes_on: bool, now: Ts) {
         let known = self.find(source.spec().name, conn);
-        let at = self.line(source, conn, now);
+        let at = self.line(source, conn, Some(url), now);
         if known.is_some() && !goes_on {
             self.tell(at, Input::Closed, now, &[]);
             self.tell(at, Input::Open, now, &[]);
@@ -159,7 +160,7 @@ impl<'a, S: Sink> Replay<'a, S> {
     }
 
     fn frame(&mut self, source: &'static dyn Source, conn: u32, bytes: &[u8], binary: bool, now: Ts) {
-        let at = self.line(source, conn, now);
+        let at = self.line(source, conn, None, now);
         self.sink.frame(source.spec().name);
         self.tell(at, Input::Frame { bytes, binary }, now, bytes);
     }
