@@ -146,7 +146,7 @@ pub(crate) fn instruments(bus: &Bus, exchange: Option<&str>, search: Option<&str
 /// The names nearest to a spelling, the nearest first.
 fn near(bus: &Bus, exchange: Option<&str>, text: &str) -> Vec<String> {
     let wanted = loose(text);
-    let limit = wanted.len() / 3 + 1;
+    let limit = wanted.len() / 4 + 1;
     let mut scored: Vec<(usize, Box<str>)> = instruments(bus, exchange, None)
         .iter()
         .filter_map(|i| {

@@ -23,7 +23,7 @@ struct Listing {
 #[derive(Serialize)]
 struct Route {
     method: &'static str,
-    path: &'static str,
+    path: String,
     what: &'static str,
 }
 
@@ -33,7 +33,10 @@ pub(crate) async fn root(State(site): State<Arc<Site>>, headers: HeaderMap) -> R
     if accepts.contains("text/html") {
         return (vary, [(header::CACHE_CONTROL, "no-cache")], Html(PAGE)).into_response();
     }
-    let routes = rest::ROUTES.iter().map(|(path, what)| Route { method: "GET", path, what });
+    // The star is the router's own sign for a part that may contain slashes.
+    let route =
+        |(path, what): &(&str, &'static str)| Route { method: "GET", path: path.replace('*', ""), what };
+    let routes = rest::ROUTES.iter().map(route);
     let listing = Listing {
         name: "Qingxi",
         version: env!("CARGO_PKG_VERSION"),

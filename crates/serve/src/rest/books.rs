@@ -8,6 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use bus::{BookState, BookView};
+use lane::LaneReport;
 use model::{Body, Channel, Flags, Instrument, Level, Scale, Stamp, Ts, write_mantissa};
 use serde::Serialize;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct OrderBook {
     source: &'static str,
     channel: &'static str,
     state: &'static str,
+    lane_state: Option<&'static str>,
+    words: Option<String>,
     epoch: u32,
     seq: Option<u64>,
     bus_epoch: u64,
@@ -49,7 +52,10 @@ pub(crate) async fn orderbook(
     let instrument = names::at(&site.bus, &exchange, &symbol)?;
     let (channel, view) =
         view(&site, &instrument, depth).ok_or_else(|| no_lane(&site, &instrument, "order book"))?;
-    Ok(Json(OrderBook::new(&view, channel, site.now())))
+    let report = site.report();
+    let is_ours =
+        |l: &&LaneReport| (l.instrument.id, l.channel, l.source) == (instrument.id, channel, view.source);
+    Ok(Json(OrderBook::new(&view, channel, report.lanes.iter().find(is_ours), site.now())))
 }
 
 /// The book of an instrument: the full one, or else the best few levels.
@@ -74,7 +80,7 @@ pub(crate) fn no_lane(site: &Site, instrument: &Instrument, what: &str) -> Fail 
 }
 
 impl OrderBook {
-    fn new(view: &BookView, channel: Channel, now: Ts) -> Self {
+    fn new(view: &BookView, channel: Channel, lane: Option<&LaneReport>, now: Ts) -> Self {
         let Stamp { ts_event, ts_recv } = view.stamp;
         let instrument = &view.instrument;
         let rows = |levels: &[Level]| levels.iter().map(|l| row(instrument, l)).collect();
@@ -88,6 +94,8 @@ impl OrderBook {
             source: view.source,
             channel: channel.name(),
             state: view.state.name(),
+            lane_state: lane.map(|l| l.state.name()),
+            words: lane.map(|l| l.words.clone()),
             epoch: view.epoch,
             seq: view.seq,
             bus_epoch: view.cursor.epoch,

@@ -70,7 +70,7 @@ pub(crate) async fn stats(State(site): State<Arc<Site>>, uri: Uri) -> Result<Jso
         total_messages_processed: cursor.number,
         active_sources: sources.iter().filter(|s| s.healthy).count(),
         avg_latency_ms: health::latency_us(&site, &report, None).map(|us| us as f64 / 1_000.0),
-        data_quality: (lanes > 0).then(|| (lanes - bad) as f64 / lanes as f64),
+        data_quality: (lanes > 0).then(|| (((lanes - bad) * 1_000) / lanes) as f64 / 1_000.0),
     };
     let performance = Performance {
         throughput_msg_per_sec: events_per_s,
@@ -94,7 +94,7 @@ pub(crate) async fn stats(State(site): State<Arc<Site>>, uri: Uri) -> Result<Jso
         events_total: cursor.number,
         events_per_s,
         memory_bytes,
-        cpu_cores: cores,
+        cpu_cores: cores.map(|c| (c * 1_000.0).round() / 1_000.0),
         readers: site.bus.readers(),
         clients: site.clients.load(Ordering::Acquire),
         sources: sources.into_iter().map(row).collect(),

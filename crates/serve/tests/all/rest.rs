@@ -40,6 +40,7 @@ async fn a_book_carries_its_state_its_place_and_exact_numbers() {
         ("exchange", json!("v")),
         ("source", json!("v")),
         ("state", json!("live")),
+        ("lane_state", json!("live")),
         ("epoch", json!(1)),
         ("seq", json!(7)),
         ("sequence_id", json!(7)),
@@ -180,5 +181,5 @@ async fn the_root_is_a_page_for_people_and_a_list_for_programs() {
     let (_, list) = world.get("/").await;
     let paths: Vec<&str> =
         list["routes"].as_array().unwrap().iter().filter_map(|r| r["path"].as_str()).collect();
-    assert!(paths.contains(&"/api/v1/orderbook/{exchange}/{*symbol}"), "{paths:?}");
+    assert!(paths.contains(&"/api/v1/orderbook/{exchange}/{symbol}"), "{paths:?}");
 }
