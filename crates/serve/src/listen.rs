@@ -92,6 +92,9 @@ pub(crate) fn serve(site: &Arc<Site>, bound: Bound) -> Running {
     tasks.spawn(clients_gone(Arc::clone(site)));
     let Addrs { http, metrics, probe } = bound.addrs;
     info!(%http, %metrics, %probe, "serving");
+    if !http.ip().is_loopback() {
+        warn!(%http, "whoever reaches this address is served: there are no keys and no TLS");
+    }
     // Their ends are awaited by `ended`; where nobody awaits it they go on until the shutdown.
     Running { addrs: bound.addrs, tasks }
 }

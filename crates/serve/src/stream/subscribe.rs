@@ -7,8 +7,12 @@ use crate::stream::lanes;
 use crate::stream::request::{self, Fault, Op, Pace, Subscribe};
 use axum::extract::ws::Utf8Bytes;
 use bus::{Cursor, Filter, Policy, Reader};
-use model::Channel;
+use model::{Channel, Instrument};
 use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The channels that depth is about.
+const BOOKS: [Channel; 2] = [Channel::Book, Channel::BookTop];
 
 impl Client {
     pub(super) fn answer(&mut self, op: Op, id: Option<&Value>) -> Result<Utf8Bytes, Fault> {
@@ -33,15 +37,34 @@ impl Client {
         self.check_first(wanted)?;
         let instruments = lanes::resolve(&self.site, &wanted.instruments)?;
         let filter = lanes::add(&self.filter(), &instruments, &wanted.channels, max)?;
-        for instrument in &instruments {
-            match wanted.depth {
-                Some(depth) => self.depths.insert(instrument.id, depth),
-                None => self.depths.remove(&instrument.id),
-            };
+        if wanted.channels.iter().any(|c| BOOKS.contains(c)) {
+            self.set_depth(&instruments, wanted.depth)?;
         }
         let cursor = self.read(filter, wanted);
         let lanes = lanes::now(&self.site, &instruments, |_, c| wanted.channels.contains(&c), &self.depths);
         Ok(Reply::Subscribed { id, epoch: cursor.epoch, number: cursor.number, lanes }.text())
+    }
+
+    /// Sets how the books of these instruments are sent. A book cannot change that midway: what has been sent of it
+    /// would not go together with what follows.
+    fn set_depth(&mut self, instruments: &[Arc<Instrument>], depth: Option<usize>) -> Result<(), Fault> {
+        let filter = self.filter();
+        let differs = |i: &&Arc<Instrument>| {
+            BOOKS.iter().any(|c| filter.wants(i.id, *c)) && self.depths.get(&i.id) != depth.as_ref()
+        };
+        if let Some(instrument) = instruments.iter().find(differs) {
+            let name = &instrument.name;
+            let message =
+                format!("the book of {name} is subscribed with another depth; unsubscribe it first");
+            return Err(Fault::new("bad_depth", message));
+        }
+        for instrument in instruments {
+            match depth {
+                Some(depth) => self.depths.insert(instrument.id, depth),
+                None => self.depths.remove(&instrument.id),
+            };
+        }
+        Ok(())
     }
 
     /// Reads by this filter, as of the cursor that is returned; makes the contract where there is none yet.
@@ -89,8 +112,7 @@ impl Client {
             for channel in &channels {
                 filter.remove(instrument.id, *channel);
             }
-            let is_left = request::known_channels().any(|c| filter.wants(instrument.id, c));
-            if !is_left {
+            if !BOOKS.iter().any(|c| filter.wants(instrument.id, *c)) {
                 self.depths.remove(&instrument.id);
             }
         }

@@ -130,6 +130,12 @@ async fn with_a_depth_a_book_comes_as_its_best_levels() {
     assert_eq!((&next["bids"], &next["asks"]), (&json!([["100.05", "0.02"]]), &json!([["100.1", "0.007"]])));
     world.gap(&btc);
     assert_eq!(client.next().await["kind"], "gap");
+    let other = text.replace("\"depth\":1", "\"depth\":2");
+    assert_eq!(client.ask(other.clone()).await["code"], "bad_depth");
+    client.ask(r#"{"op":"subscribe","instrument":"v:BTCUSDT","channel":"trades"}"#).await;
+    assert_eq!(client.ask(text).await["type"], "subscribed");
+    client.ask(r#"{"op":"unsubscribe","instrument":"v:BTCUSDT","channel":"book"}"#).await;
+    assert_eq!(client.ask(other).await["lanes"][0]["depth"], 2);
 }
 
 #[tokio::test]
