@@ -1,0 +1,133 @@
+//! The venue's manners: acknowledgements, errors, limits, pings, the end of a connection.
+
+use super::*;
+
+const START: Ts = Ts::from_ms(1_760_000_000_000);
+
+fn open(path: &str, endpoint: usize) -> (BinanceSim, Vec<SimAction>) {
+    let mut sim = BinanceSim::new(&SimSetup { start: START, ..SimSetup::default() });
+    let mut out = Vec::new();
+    sim.on(SimInput::Open { peer: Peer(1), endpoint, path }, START, &mut out);
+    (sim, out)
+}
+
+fn say(sim: &mut BinanceSim, text: &str, at_ms: u64) -> Vec<String> {
+    let mut out = Vec::new();
+    sim.on(SimInput::Frame { peer: Peer(1), bytes: text.as_bytes() }, START.plus_ms(at_ms), &mut out);
+    sent(&out).into_iter().filter(|t| !t.contains("\"e\":")).collect()
+}
+
+fn sent(out: &[SimAction]) -> Vec<String> {
+    let text = |a: &SimAction| match a {
+        SimAction::Send { bytes, .. } => Some(String::from_utf8(bytes.clone()).unwrap()),
+        _ => None,
+    };
+    out.iter().filter_map(text).collect()
+}
+
+fn run(sim: &mut BinanceSim, to_ms: u64) -> Vec<SimAction> {
+    let mut out = Vec::new();
+    sim.on(SimInput::Wake, START.plus_ms(to_ms), &mut out);
+    out
+}
+
+#[test]
+fn control_messages_are_answered_as_documented() {
+    let (mut sim, _) = open("/ws", 0);
+    let ask = r#"{"method":"SUBSCRIBE","params":["btcusdt@aggTrade"],"id":1}"#;
+    assert_eq!(say(&mut sim, ask, 0), [r#"{"result":null,"id":1}"#]);
+    let list = r#"{"method":"LIST_SUBSCRIPTIONS","id":"x"}"#;
+    assert_eq!(say(&mut sim, list, 300), [r#"{"result":["btcusdt@aggTrade"],"id":"x"}"#]);
+    let set = r#"{"method":"SET_PROPERTY","params":["combined",1],"id":5}"#;
+    assert_eq!(
+        say(&mut sim, set, 600),
+        [r#"{"code":1,"msg":"Invalid value type: expected Boolean","id":5}"#]
+    );
+    assert!(say(&mut sim, "nonsense", 900)[0].starts_with(r#"{"code":3,"msg":"Invalid JSON"#));
+    assert!(
+        say(&mut sim, r#"{"method":"SUBSCRIB","id":2}"#, 1_200)[0].contains("unknown variant `SUBSCRIB`")
+    );
+}
+
+#[test]
+fn an_unknown_stream_is_acknowledged_and_silent() {
+    let (mut sim, _) = open("/stream", 0);
+    let ask = r#"{"method":"SUBSCRIBE","params":["nobody@trade"],"id":1}"#;
+    assert_eq!(say(&mut sim, ask, 0), [r#"{"result":null,"id":1}"#]);
+    assert_eq!(sent(&run(&mut sim, 10_000)), Vec::<String>::new());
+}
+
+#[test]
+fn a_stream_of_the_wrong_category_is_acknowledged_and_silent() {
+    for (path, fed) in [("/public/stream", true), ("/market/stream", false), ("/stream", true)] {
+        let (mut sim, _) = open(path, 1);
+        say(&mut sim, r#"{"method":"SUBSCRIBE","params":["btcusdt@depth@100ms"],"id":1}"#, 0);
+        assert_eq!(!sent(&run(&mut sim, 5_000)).is_empty(), fed, "{path}");
+    }
+}
+
+#[test]
+fn more_than_five_messages_in_a_second_close() {
+    let (mut sim, _) = open("/ws", 0);
+    let mut out = Vec::new();
+    for n in 0..6 {
+        let bytes = br#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#;
+        sim.on(SimInput::Frame { peer: Peer(1), bytes }, START.plus_ms(n), &mut out);
+    }
+    assert!(out.iter().any(|a| matches!(a, SimAction::Close { code: 1008, .. })));
+}
+
+#[test]
+fn a_pong_must_carry_the_payload_of_its_ping() {
+    let (mut sim, _) = open("/ws", 0);
+    let pinged = run(&mut sim, 20_000);
+    let payload = pinged.iter().find_map(|a| match a {
+        SimAction::Ping { payload, .. } => Some(payload.clone()),
+        _ => None,
+    });
+    let mut out = Vec::new();
+    sim.on(SimInput::Pong { peer: Peer(1), payload: &payload.unwrap() }, START.plus_ms(20_100), &mut out);
+    assert!(!out.iter().any(|a| matches!(a, SimAction::Close { .. })));
+    run(&mut sim, 41_000);
+    sim.on(SimInput::Pong { peer: Peer(1), payload: b"other" }, START.plus_ms(41_100), &mut out);
+    assert!(out.iter().any(|a| matches!(a, SimAction::Close { code: 1008, .. })));
+}
+
+#[test]
+fn a_connection_is_told_of_its_end_and_ended() {
+    let (mut sim, _) = open("/stream", 0);
+    sim.peers = Peers::new(60_000, None);
+    let mut out = Vec::new();
+    sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path: "/stream" }, START, &mut out);
+    assert!(sent(&run(&mut sim, 51_000)).iter().any(|t| t.contains("serverShutdown")));
+    assert!(run(&mut sim, 61_000).iter().any(|a| matches!(a, SimAction::Close { code: 1001, .. })));
+}
+
+#[test]
+fn rest_counts_weight_and_refuses_past_it() {
+    let (mut sim, _) = open("/ws", 0);
+    let mut statuses = Vec::new();
+    for n in 0..150 {
+        let mut out = Vec::new();
+        let path = "/api/v3/depth?symbol=BTCUSDT&limit=1000";
+        sim.on(SimInput::Request { request: n, endpoint: 0, path }, START, &mut out);
+        statuses.extend(out.iter().filter_map(|a| match a {
+            SimAction::Reply { status, .. } => Some(*status),
+            _ => None,
+        }));
+    }
+    assert_eq!((statuses[0], statuses[119], statuses[120], statuses[149]), (200, 200, 429, 418));
+    let mut out = Vec::new();
+    let path = "/api/v3/depth?symbol=XYZ";
+    sim.on(SimInput::Request { request: 1, endpoint: 0, path }, START.plus_ms(60_000), &mut out);
+    assert!(out.iter().any(
+        |a| matches!(a, SimAction::Reply { status: 400, body, .. } if body.starts_with(b"{\"code\":-1121"))
+    ));
+}
+
+#[test]
+fn times_are_microseconds_where_asked_for() {
+    let (mut sim, _) = open("/ws/btcusdt@trade?timeUnit=MICROSECOND", 0);
+    let frames = sent(&run(&mut sim, 5_000));
+    assert!(frames.iter().any(|f| f.contains("\"E\":17600000") && f.contains("000,\"T\":")), "{frames:?}");
+}
