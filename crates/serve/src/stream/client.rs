@@ -6,12 +6,14 @@ use crate::stream::encode::{self, Limits};
 use crate::stream::request::{self, Fault, Pace};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bus::{BookState, Item, Published, Reader};
-use futures_util::SinkExt;
+use futures_util::{FutureExt, SinkExt};
 use hashbrown::HashMap;
 use model::{Body, Channel, InstrumentId};
 use serde_json::Value;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 /// How many items are taken from the bus at once.
@@ -22,6 +24,10 @@ const BATCH_KEPT: usize = 8;
 const PINGS_MAX: u32 = 3;
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Every how many turns a busy client's requests are looked at.
+const FAIR_TURNS: u8 = 16;
+/// The end of all.
+const SHUT_DOWN: End = End::Close(1001, "the server is shutting down");
 /// The time over which misbehaviour is counted.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -107,8 +113,16 @@ impl Client {
         let mut stop = self.site.shutdown.clone();
         let mut stop = std::pin::pin!(stopped(&mut stop));
         let mut items = Vec::new();
+        let mut turn = 0_u8;
         loop {
+            turn = turn.wrapping_add(1);
+            if turn.is_multiple_of(FAIR_TURNS)
+                && let Err(end) = self.glance().await
+            {
+                return end;
+            }
             let done = tokio::select! {
+                biased;
                 () = next(&mut self.reader, &mut items) => self.deliver(&mut items).await,
                 message = self.socket.recv() => {
                     unanswered = 0;
@@ -118,11 +132,22 @@ impl Client {
                     unanswered += 1;
                     if unanswered > PINGS_MAX { Err(End::Gone) } else { self.ping().await }
                 }
-                () = stop.as_mut() => Err(End::Close(1001, "the server is shutting down")),
+                () = stop.as_mut() => Err(SHUT_DOWN),
             };
             if let Err(end) = done {
                 return end;
             }
+        }
+    }
+
+    /// Looks at what would wait for ever behind a reader that always has something.
+    async fn glance(&mut self) -> Result<(), End> {
+        if *self.site.shutdown.borrow() {
+            return Err(SHUT_DOWN);
+        }
+        match self.socket.recv().now_or_never() {
+            Some(message) => self.on(message).await,
+            None => Ok(()),
         }
     }
 
@@ -168,7 +193,7 @@ impl Client {
     /// Sends all that was read, in one go.
     async fn deliver(&mut self, items: &mut Vec<Item>) -> Result<(), End> {
         let limit = Duration::from_millis(self.site.config.ws_send_timeout_ms);
-        let sent = timeout(limit, self.feed(items)).await;
+        let sent = within(limit, self.feed(items)).await;
         items.clear();
         if items.capacity() > BATCH_KEPT {
             *items = Vec::new();
@@ -290,6 +315,16 @@ impl Client {
             let rest = async { while let Some(Ok(_)) = self.socket.recv().await {} };
             let _ = timeout(CLOSE_TIMEOUT, rest).await;
         }
+    }
+}
+
+/// As [`timeout`], without the price of a timer where there is nothing to wait for, as is usual.
+async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = std::pin::pin!(future);
+    let first = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    match first {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => timeout(limit, future).await,
     }
 }
 
