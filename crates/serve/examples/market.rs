@@ -41,7 +41,7 @@ async fn main() {
         probe_port: port(2),
         ..serve::Config::default()
     };
-    let sources: &[&str] = &["binance", "okx"];
+    let sources: &[&str] = &["north", "south"];
     let running = serve::run(config, Arc::clone(&bus), metrics, sources, now, stopped).await.unwrap();
     println!("http://{}/", running.addrs.http);
     let mut coins = coins();
@@ -62,8 +62,8 @@ async fn main() {
 
 fn coins() -> Vec<Coin> {
     let made = [("BTC", 6_412_350), ("ETH", 312_480), ("SOL", 15_230), ("XRP", 231), ("DOGE", 118)];
-    let spot = made.iter().map(|(base, mid)| ("binance", "spot", *base, *mid));
-    let perpetual = made.iter().take(4).map(|(base, mid)| ("okx", "", *base, *mid));
+    let spot = made.iter().map(|(base, mid)| ("north", "spot", *base, *mid));
+    let perpetual = made.iter().take(4).map(|(base, mid)| ("south", "", *base, *mid));
     spot.chain(perpetual)
         .map(|(source, product, base, mid)| {
             let is_spot = product == "spot";
@@ -90,7 +90,7 @@ impl Coin {
     }
 
     fn begin(&mut self, bus: &Bus, n: usize) {
-        let link = LinkId(u32::from(self.source == "okx"));
+        let link = LinkId(u32::from(self.source == "south"));
         let url = format!("wss://stream.{}.example/ws", self.source).into();
         self.publish(bus, Channel::Link, Body::Link(LinkFact::Connecting { link, url }));
         self.publish(bus, Channel::Link, Body::Link(LinkFact::Up { link }));
@@ -117,7 +117,7 @@ impl Coin {
             ),
             _ => self.snapshot(bus),
         }
-        if self.source == "okx" {
+        if self.source == "south" {
             let mark = Decimal::new(i128::from(self.mid), 2);
             self.publish(bus, Channel::MarkPrice, Body::MarkPrice(mark));
             let funding = Funding { rate: Decimal::new(1, 4), at: None, next_rate: None };

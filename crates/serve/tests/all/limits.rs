@@ -4,6 +4,7 @@ use crate::world::{Client, NOW, World, config, level, perpetual, spot, until, wo
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 async fn client_of(world: &World) -> Client {
@@ -180,6 +181,28 @@ async fn a_client_that_answers_no_ping_is_dropped() {
     let _silent = world.silent_client().await;
     until(|| async { world.metrics.serve.clients.get() == 1 }).await;
     until(|| async { world.metrics.serve.clients.get() == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_always_has_something_to_read_is_answered_and_can_be_shut_down() {
+    let world = world().await;
+    let btc = spot("BTC", "USDT");
+    world.define(&btc);
+    let mut client = world.client().await;
+    client.ask(r#"{"op":"subscribe","instrument":"BTC/USDT@v","channel":"quote"}"#).await;
+    let (bus, over) = (Arc::clone(&world.bus), Arc::new(AtomicBool::new(false)));
+    let is_over = Arc::clone(&over);
+    let flood = std::thread::spawn(move || {
+        while !is_over.load(Ordering::Relaxed) {
+            bus.publish(crate::world::quote(&btc, 1), NOW);
+        }
+    });
+    client.say(r#"{"op":"ping"}"#).await;
+    while client.next().await["type"] != "pong" {}
+    world.stop.send(true).unwrap();
+    assert_eq!(client.closed().await, Some(1001));
+    over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
 }
 
 #[tokio::test]

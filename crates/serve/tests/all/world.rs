@@ -71,6 +71,11 @@ pub fn level(px: i64, qty: i64) -> Level {
     Level { px: Px(px), qty: Qty(qty) }
 }
 
+pub fn quote(instrument: &Arc<Instrument>, px: i64) -> Event {
+    let quote = Quote { bid: Some(level(px, 1_000)), ask: Some(level(px + 1, 2_000)), seq: Some(7) };
+    event(instrument, Channel::Quote, Body::Quote(quote))
+}
+
 impl World {
     pub fn define(&self, instrument: &Arc<Instrument>) {
         self.bus.publish(event(instrument, Channel::Instruments, Body::Instrument), NOW);
@@ -99,8 +104,7 @@ impl World {
     }
 
     pub fn quote(&self, instrument: &Arc<Instrument>, px: i64) {
-        let quote = Quote { bid: Some(level(px, 1_000)), ask: Some(level(px + 1, 2_000)), seq: Some(7) };
-        self.bus.publish(event(instrument, Channel::Quote, Body::Quote(quote)), NOW);
+        self.bus.publish(quote(instrument, px), NOW);
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
