@@ -2,7 +2,7 @@
 
 use crate::NAME;
 use crate::product::{PRODUCTS, Product};
-use model::{Decimal, Instrument, InstrumentId, InstrumentKind, Status, Ts};
+use model::{Decimal, Instrument, InstrumentKind, Status, Ts};
 use serde::Deserialize;
 use source::{Malformed, What};
 use std::borrow::Cow;
@@ -44,8 +44,8 @@ struct Row<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Filter<'a> {
-    #[serde(borrow)]
-    filter_type: Cow<'a, str>,
+    #[serde(borrow, rename = "filterType")]
+    kind: Cow<'a, str>,
     #[serde(borrow, default)]
     tick_size: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -82,7 +82,7 @@ impl Row<'_> {
             (true, kind) if kind.contains("PERPETUAL") || kind.is_empty() => InstrumentKind::Perpetual,
             (true, _) => InstrumentKind::Future,
         };
-        let filter = |name: &str| self.filters.iter().find(|f| f.filter_type == name);
+        let filter = |name: &str| self.filters.iter().find(|f| f.kind == name);
         let step = |text: &str| Decimal::parse(text.as_bytes()).ok().filter(|d| !d.is_zero());
         let tick = filter("PRICE_FILTER").and_then(|f| step(&f.tick_size));
         let lot = filter("LOT_SIZE").and_then(|f| step(&f.step_size));
@@ -158,11 +158,6 @@ fn expiry(tail: &str) -> Option<Ts> {
     let yoe = year.rem_euclid(400);
     let days = year.div_euclid(400) * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
     Some(Ts::from_ms((days * 24 + 8) * 3_600_000))
-}
-
-/// The id under which an instrument is known.
-pub fn id(product: &Product, symbol: &str) -> InstrumentId {
-    InstrumentId::of(NAME, product.name, symbol)
 }
 
 /// A symbol as part of a URL.

@@ -18,8 +18,8 @@ pub enum Either<'a> {
     None,
     /// Levels, to be read once the instrument is known.
     Levels(Cursor<'a>),
-    /// The text of a number, and where it ends.
-    Number(&'a [u8], Cursor<'a>),
+    /// A number, to be read once the instrument is known.
+    Number(Cursor<'a>),
 }
 
 /// The fields of a hot frame as they stand in it.
@@ -130,8 +130,8 @@ fn either<'a>(c: &mut Cursor<'a>) -> Result<Either<'a>> {
         return Ok(Either::Levels(start));
     }
     let start = c.clone();
-    let text = c.number()?;
-    Ok(Either::Number(text, start))
+    c.number()?;
+    Ok(Either::Number(start))
 }
 
 impl Either<'_> {
@@ -144,7 +144,7 @@ impl Either<'_> {
     #[inline]
     fn mantissa(&self, instrument: &Instrument, field: Field, name: &'static str) -> Result<i64> {
         match self {
-            Self::Number(_, at) => {
+            Self::Number(at) => {
                 let mut c = at.clone();
                 Ok(match field {
                     Field::Px => c.px(instrument.px_scale)?.0,
@@ -184,7 +184,7 @@ pub fn trade(f: &Fields<'_>, instrument: &Arc<Instrument>, now: Ts) -> Result<Op
 
 /// `{"e":"aggTrade","E":1760000000123,"s":"BTCUSDT","a":9001,"p":"64000.10","q":"0.25000000","f":50001,"l":50003,"T":1760000000121,"m":false,"M":true}`
 pub fn agg_trade(f: &Fields<'_>, instrument: &Arc<Instrument>, now: Ts) -> Result<Event> {
-    let Either::Number(_, at) = &f.a else { return Err(Malformed { at: 0, what: What::Missing("a") }) };
+    let Either::Number(at) = &f.a else { return Err(Malformed { at: 0, what: What::Missing("a") }) };
     let id = at.clone().u64()?;
     let count = f.prints.1.saturating_sub(f.prints.0).saturating_add(1);
     print(f, instrument, Channel::AggTrades, id, u32::try_from(count).unwrap_or(u32::MAX), now)

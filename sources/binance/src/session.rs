@@ -321,7 +321,8 @@ impl BinanceSession {
             (Some(product), _) => product,
             (None, None) => return &PRODUCTS[0],
             (None, Some(futures)) => {
-                let product = &PRODUCTS[usize::from(futures)];
+                let [spot, usdm, _] = &PRODUCTS;
+                let product = if futures { usdm } else { spot };
                 self.product = Some(product);
                 product
             }
@@ -373,14 +374,20 @@ impl BinanceSession {
                 _ => parse::quote(&fields, instrument, now).map(Some),
             };
             match made {
-                Ok(Some(event)) => return Ok(emit(event, out)),
-                Ok(None) => return Ok(out.push(Action::Control("placeholder"))),
+                Ok(Some(event)) => {
+                    emit(event, out);
+                    return Ok(());
+                }
+                Ok(None) => {
+                    out.push(Action::Control("placeholder"));
+                    return Ok(());
+                }
                 Err(fault) => listed.widen(fault, now, out)?,
             }
         }
     }
 
-    fn cold<'a>(&mut self, kind: &[u8], c: &mut Cursor<'a>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+    fn cold(&mut self, kind: &[u8], c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
         let order = if kind == b"forceOrder" { find_cursor(c, b"o") } else { None };
         let symbol = order.as_ref().and_then(|o| find(o, b"s")).or_else(|| find(c, b"s"));
         let Some(symbol) = symbol else { return Err(c.fault(What::Missing("s"))) };
@@ -399,20 +406,22 @@ impl BinanceSession {
         let mut events = Vec::new();
         match kind {
             b"24hrTicker" => {
-                events.push(cold::day_stats(c, instrument, now, |key| unknown.push(key.to_vec()))?)
+                events.push(cold::day_stats(c, instrument, now, |key| unknown.push(key.to_vec()))?);
             }
             b"kline" => events.push(cold::bar(c, instrument, now, |key| unknown.push(key.to_vec()))?),
             b"forceOrder" => {
-                events.push(cold::liquidation(c, instrument, now, |key| unknown.push(key.to_vec()))?)
+                events.push(cold::liquidation(c, instrument, now, |key| unknown.push(key.to_vec()))?);
             }
             _ => {
-                cold::mark(c, instrument, now, |key| unknown.push(key.to_vec()), |event| events.push(event))?
+                cold::mark(c, instrument, now, |key| unknown.push(key.to_vec()), |event| events.push(event))?;
             }
         }
         for key in unknown {
             self.note(kind, &key, out);
         }
-        events.into_iter().for_each(|event| emit(event, out));
+        for event in events {
+            emit(event, out);
+        }
         Ok(())
     }
 

@@ -62,7 +62,10 @@ impl BinanceSession {
         let Some(listed) = self.table.get_mut(at) else { return Ok(()) };
         loop {
             match parse::delta(fields, &listed.instrument, prev, scratch, now) {
-                Ok(event) => return Ok(emit(event, out)),
+                Ok(event) => {
+                    emit(event, out);
+                    return Ok(());
+                }
                 Err(fault) => {
                     if let Err(fault) = listed.widen(fault, now, out) {
                         let scale = matches!(fault.what, What::Scale(..));
@@ -139,7 +142,7 @@ impl BinanceSession {
             Book::Waiting(_) => {
                 let words =
                     format!("the snapshot was refused: status {} {}", answer.status, head(answer.body));
-                self.again(at, words, answer.retry_ms, now, out);
+                self.again(at, &words, answer.retry_ms, now, out);
             }
             Book::Idle if tag.is_none() => {
                 listed.held = Some(answer.body.into());
@@ -168,12 +171,12 @@ impl BinanceSession {
             Err(fault) => {
                 out.push(Action::Malformed(fault));
                 let words = format!("the snapshot could not be read: {fault}: {}", head(body));
-                return self.again(at, words, None, now, out);
+                return self.again(at, &words, None, now, out);
             }
         };
         let Body::Snapshot(snapshot) = &event.body else { return };
         let Some(last) = snapshot.seq else {
-            return self.again(at, "the venue has no snapshot yet".to_owned(), None, now, out);
+            return self.again(at, "the venue has no snapshot yet", None, now, out);
         };
         let mut chain = Chain::from_snapshot(last);
         let Some(listed) = self.table.get_mut(at) else { return };
@@ -190,7 +193,7 @@ impl BinanceSession {
         });
         if first == Some(Step::Hole) {
             let words = format!("the snapshot ({last}) is older than the first change that waits");
-            return self.again(at, words, None, now, out);
+            return self.again(at, &words, None, now, out);
         }
         let frames = std::mem::take(&mut buffer.frames);
         listed.book = Book::Live(Chain::from_snapshot(last));
@@ -234,7 +237,7 @@ impl BinanceSession {
     }
 
     /// Asks for another snapshot after a while; the changes go on waiting.
-    fn again(&mut self, at: usize, words: String, retry_ms: Option<u64>, now: Ts, out: &mut Vec<Action>) {
+    fn again(&mut self, at: usize, words: &str, retry_ms: Option<u64>, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
         let Book::Waiting(buffer) = &mut listed.book else { return };
         let wait =

@@ -145,7 +145,7 @@ impl World {
                     }
                 }
                 Move::Trade { id, px, qty, aggressor } => {
-                    prints.push(Print { id, px, qty, aggressor, ts: now })
+                    prints.push(Print { id, px, qty, aggressor, ts: now });
                 }
             }
         }
