@@ -1,36 +1,46 @@
-//! One side of a book: levels in a sorted vector, the best at its end, where almost all changes are.
+//! One side of a book: levels sorted from worst to best in short runs, so that a change anywhere moves few others.
+//!
+//! Most changes are near the best level, which is at the end of the last run.
 
 use crate::Broken;
 use model::{Level, Px, Qty};
 
-/// Price and quantity of each level in two vectors, so that a search touches prices only.
-#[derive(Clone, Debug)]
-pub(crate) struct Ladder {
-    /// Prices from worst to best, times `sign`, so that they always rise.
+/// How many levels a run holds before it is cut in two.
+const RUN_MAX: usize = 128;
+
+/// Neighbouring levels; price and quantity apart, so that a search touches prices only.
+#[derive(Clone, Debug, Default)]
+struct Run {
+    /// Prices times the ladder's sign: they always rise.
     keys: Vec<i64>,
     qtys: Vec<Qty>,
+}
+
+/// All levels of a side.
+#[derive(Clone, Debug)]
+pub(crate) struct Ladder {
+    /// The first key of each run.
+    firsts: Vec<i64>,
+    runs: Vec<Run>,
+    len: usize,
     /// 1 where a higher price is better (bids), -1 where a lower one is (asks).
     sign: i64,
 }
 
-/// How far from the best a level is looked for one by one before the search is halved.
-const NEAR: usize = 8;
-
 impl Ladder {
     pub(crate) const fn bids() -> Self {
-        Self { keys: Vec::new(), qtys: Vec::new(), sign: 1 }
+        Self { firsts: Vec::new(), runs: Vec::new(), len: 0, sign: 1 }
     }
 
     pub(crate) const fn asks() -> Self {
-        Self { keys: Vec::new(), qtys: Vec::new(), sign: -1 }
+        Self { firsts: Vec::new(), runs: Vec::new(), len: 0, sign: -1 }
     }
 
     pub(crate) fn reset(&mut self, levels: &[Level]) {
-        self.keys.clear();
-        self.qtys.clear();
         let mut sorted: Vec<(i64, Qty)> =
             levels.iter().filter(|l| l.qty.0 > 0).map(|l| (l.px.0.wrapping_mul(self.sign), l.qty)).collect();
         sorted.sort_by_key(|(key, _)| *key);
+        // Of a price that is named twice the later quantity counts; the sort is stable.
         sorted.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
@@ -38,21 +48,24 @@ impl Ladder {
             }
             same
         });
-        self.keys.extend(sorted.iter().map(|(key, _)| *key));
-        self.qtys.extend(sorted.iter().map(|(_, qty)| *qty));
+        self.len = sorted.len();
+        self.firsts.clear();
+        self.runs.clear();
+        for part in sorted.chunks(RUN_MAX / 2) {
+            self.firsts.extend(part.first().map(|(key, _)| *key));
+            let keys = part.iter().map(|(key, _)| *key).collect();
+            let qtys = part.iter().map(|(_, qty)| *qty).collect();
+            self.runs.push(Run { keys, qtys });
+        }
     }
 
-    /// Where the key is, or where it would stand.
+    /// The run that a key belongs to: the last one that begins at or before it.
     #[inline]
-    fn find(&self, key: i64) -> Result<usize, usize> {
-        let mut at = self.keys.len();
-        for &held in self.keys.iter().rev().take(NEAR) {
-            if held <= key {
-                return if held == key { Ok(at - 1) } else { Err(at) };
-            }
-            at -= 1;
+    fn run_of(&self, key: i64) -> usize {
+        match self.firsts.last() {
+            Some(last) if key < *last => self.firsts.partition_point(|first| *first <= key).saturating_sub(1),
+            _ => self.firsts.len().saturating_sub(1),
         }
-        self.keys.get(..at).unwrap_or_default().binary_search(&key)
     }
 
     #[inline]
@@ -60,47 +73,100 @@ impl Ladder {
         if level.qty.0 < 0 {
             return Err(Broken::Negative(level));
         }
-        match self.find(level.px.0.wrapping_mul(self.sign)) {
-            Ok(at) if level.qty.0 == 0 => {
-                self.keys.remove(at);
-                self.qtys.remove(at);
+        let key = level.px.0.wrapping_mul(self.sign);
+        let at = self.run_of(key);
+        let Some(run) = self.runs.get_mut(at) else {
+            if level.qty.0 > 0 {
+                self.firsts.push(key);
+                self.runs.push(Run { keys: vec![key], qtys: vec![level.qty] });
+                self.len = 1;
             }
-            Ok(at) => {
-                if let Some(qty) = self.qtys.get_mut(at) {
+            return Ok(());
+        };
+        match run.keys.binary_search(&key) {
+            Ok(place) if level.qty.0 == 0 => {
+                run.keys.remove(place);
+                run.qtys.remove(place);
+                self.len -= 1;
+                self.shrunk(at, place);
+            }
+            Ok(place) => {
+                if let Some(qty) = run.qtys.get_mut(place) {
                     *qty = level.qty;
                 }
             }
-            Err(at) if level.qty.0 > 0 => {
-                self.keys.insert(at, level.px.0.wrapping_mul(self.sign));
-                self.qtys.insert(at, level.qty);
+            Err(place) if level.qty.0 > 0 => {
+                run.keys.insert(place, key);
+                run.qtys.insert(place, level.qty);
+                self.len += 1;
+                self.grown(at, place, key);
             }
             Err(_) => {}
         }
         Ok(())
     }
 
+    /// Keeps the first keys right, and cuts a run that has become long.
+    #[inline]
+    fn grown(&mut self, at: usize, place: usize, key: i64) {
+        if place == 0
+            && let Some(first) = self.firsts.get_mut(at)
+        {
+            *first = key;
+        }
+        let Some(run) = self.runs.get_mut(at).filter(|run| run.keys.len() > RUN_MAX) else { return };
+        let half = run.keys.len() / 2;
+        let (keys, qtys) = (run.keys.split_off(half), run.qtys.split_off(half));
+        self.firsts.insert(at + 1, keys.first().copied().unwrap_or(key));
+        self.runs.insert(at + 1, Run { keys, qtys });
+    }
+
+    /// Keeps the first keys right, and drops a run that has become empty.
+    #[inline]
+    fn shrunk(&mut self, at: usize, place: usize) {
+        if place > 0 {
+            return;
+        }
+        match self.runs.get(at).and_then(|run| run.keys.first()) {
+            Some(next) => {
+                if let Some(first) = self.firsts.get_mut(at) {
+                    *first = *next;
+                }
+            }
+            None => {
+                self.runs.remove(at);
+                self.firsts.remove(at);
+            }
+        }
+    }
+
     /// Keeps the best `max` levels and says how many went.
     #[inline]
     pub(crate) fn trim(&mut self, max: usize) -> usize {
-        let over = self.keys.len().saturating_sub(max);
-        if over > 0 {
-            self.keys.drain(..over);
-            self.qtys.drain(..over);
+        let over = self.len.saturating_sub(max);
+        for _ in 0..over {
+            if let Some(run) = self.runs.first_mut().filter(|run| !run.keys.is_empty()) {
+                run.keys.remove(0);
+                run.qtys.remove(0);
+                self.len -= 1;
+                self.shrunk(0, 0);
+            }
         }
         over
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     #[inline]
     pub(crate) fn best(&self) -> Option<Level> {
-        Some(Level { px: Px(self.keys.last()?.wrapping_mul(self.sign)), qty: *self.qtys.last()? })
+        let run = self.runs.last()?;
+        Some(Level { px: Px(run.keys.last()?.wrapping_mul(self.sign)), qty: *run.qtys.last()? })
     }
 
     pub(crate) fn best_first(&self) -> impl Iterator<Item = Level> + '_ {
         let level = |(key, qty): (&i64, &Qty)| Level { px: Px(key.wrapping_mul(self.sign)), qty: *qty };
-        self.keys.iter().zip(&self.qtys).rev().map(level)
+        self.runs.iter().rev().flat_map(|run| run.keys.iter().zip(&run.qtys).rev()).map(level)
     }
 }

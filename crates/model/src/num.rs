@@ -158,6 +158,7 @@ pub(crate) const POW10: [i64; 19] = {
 };
 
 /// The same number at another scale, or `None` where it would not be exact or would not fit.
+#[inline]
 pub fn rescale(mantissa: i64, from: Scale, to: Scale) -> Option<i64> {
     if to >= from {
         mantissa.checked_mul(*POW10.get(usize::from(to - from))?)
@@ -169,7 +170,33 @@ pub fn rescale(mantissa: i64, from: Scale, to: Scale) -> Option<i64> {
 
 /// Appends a mantissa as a decimal text without trailing zeros, exponent or plus sign: `64000.1`.
 pub fn write_mantissa(mantissa: i64, scale: Scale, out: &mut Vec<u8>) {
-    write_digits(i128::from(mantissa), scale, out);
+    if mantissa < 0 {
+        out.push(b'-');
+    }
+    let mut rest = mantissa.unsigned_abs();
+    let mut scale = usize::from(scale);
+    while scale > 0 && rest.is_multiple_of(10) {
+        rest /= 10;
+        scale -= 1;
+    }
+    // 20 digits, a point, and zeros before the first digit.
+    let mut text = [b'0'; 48];
+    let mut written = 0;
+    for place in text.iter_mut().rev() {
+        if written == scale && scale > 0 {
+            *place = b'.';
+            written += 1;
+            scale = 0;
+            continue;
+        }
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        written += 1;
+        if rest == 0 && (scale == 0 || written > scale) {
+            break;
+        }
+    }
+    out.extend_from_slice(text.get(text.len() - written..).unwrap_or_default());
 }
 
 fn write_digits(mantissa: i128, scale: Scale, out: &mut Vec<u8>) {
