@@ -3,26 +3,74 @@
 use crate::Book;
 use model::{ChecksumKind, Level, Scale, write_mantissa};
 
-/// The checksum of a book whose numbers have these scales.
-pub fn checksum(book: &Book, kind: ChecksumKind, px_scale: Scale, qty_scale: Scale) -> u32 {
-    match kind {
-        ChecksumKind::Crc32Interleaved25 => {
-            let mut text = Vec::with_capacity(1_024);
-            let mut put = |level: Option<Level>| {
-                if let Some(level) = level {
-                    write_mantissa(level.px.0, px_scale, &mut text);
-                    text.push(b':');
-                    write_mantissa(level.qty.0, qty_scale, &mut text);
-                    text.push(b':');
+/// How many texts of levels are kept: more than twice as many as a checksum covers.
+const SLOTS: usize = 128;
+/// The longest text of a level that is kept.
+const TEXT_MAX: usize = 46;
+
+/// Computes checksums of one book, and keeps the texts of its best levels between two of them: few change.
+#[derive(Clone, Debug)]
+pub struct Checksummer {
+    slots: Vec<Slot>,
+    scales: (Scale, Scale),
+    text: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    level: Option<Level>,
+    len: u8,
+    text: [u8; TEXT_MAX],
+}
+
+impl Default for Checksummer {
+    fn default() -> Self {
+        let slot = Slot { level: None, len: 0, text: [0; TEXT_MAX] };
+        Self { slots: vec![slot; SLOTS], scales: (0, 0), text: Vec::with_capacity(2_048) }
+    }
+}
+
+impl Checksummer {
+    /// The checksum of a book whose numbers have these scales.
+    pub fn of(&mut self, book: &Book, kind: ChecksumKind, px_scale: Scale, qty_scale: Scale) -> u32 {
+        if self.scales != (px_scale, qty_scale) {
+            *self = Self { scales: (px_scale, qty_scale), ..Self::default() };
+        }
+        match kind {
+            ChecksumKind::Crc32Interleaved25 => {
+                self.text.clear();
+                let (mut bids, mut asks) = (book.bids(), book.asks());
+                for _ in 0..25 {
+                    for level in [bids.next(), asks.next()].into_iter().flatten() {
+                        self.put(level);
+                    }
                 }
-            };
-            let (mut bids, mut asks) = (book.bids(), book.asks());
-            for _ in 0..25 {
-                put(bids.next());
-                put(asks.next());
+                self.text.pop();
+                crc32fast::hash(&self.text)
             }
-            text.pop();
-            crc32fast::hash(&text)
+        }
+    }
+
+    /// Appends `px:qty:`.
+    #[inline]
+    fn put(&mut self, level: Level) {
+        let mixed =
+            (level.px.0 ^ level.qty.0.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed());
+        let Some(slot) = self.slots.get_mut((mixed.cast_unsigned() >> 57) as usize) else { return };
+        if slot.level == Some(level) {
+            self.text.extend_from_slice(slot.text.get(..usize::from(slot.len)).unwrap_or_default());
+            return;
+        }
+        let start = self.text.len();
+        write_mantissa(level.px.0, self.scales.0, &mut self.text);
+        self.text.push(b':');
+        write_mantissa(level.qty.0, self.scales.1, &mut self.text);
+        self.text.push(b':');
+        let written = self.text.get(start..).unwrap_or_default();
+        if let Some(kept) = slot.text.get_mut(..written.len()) {
+            kept.copy_from_slice(written);
+            slot.len = written.len() as u8;
+            slot.level = Some(level);
         }
     }
 }
@@ -32,18 +80,34 @@ mod tests {
     use super::*;
     use model::{Levels, Px, Qty, Snapshot};
 
+    fn book(bids: &[Level], asks: &[Level]) -> Book {
+        let mut book = Book::default();
+        let levels = Levels::from_sides(bids, asks);
+        book.reset(&Snapshot { seq: None, levels, checksum: None, epoch: 0 });
+        book
+    }
+
+    fn level(px: i64, qty: i64) -> Level {
+        Level { px: Px(px), qty: Qty(qty) }
+    }
+
     #[test]
     fn the_interleaved_checksum_of_the_documented_books() {
-        let level = |px, qty| Level { px: Px(px), qty: Qty(qty) };
-        let crc = |bids: &[Level], asks: &[Level]| {
-            let mut book = Book::default();
-            let levels = Levels::from_sides(bids, asks);
-            book.reset(&Snapshot { seq: None, levels, checksum: None, epoch: 0 });
-            checksum(&book, ChecksumKind::Crc32Interleaved25, 1, 0) as i32
-        };
-        let even = crc(&[level(33_661, 7), level(33_660, 6)], &[level(33_668, 9), level(33_680, 8)]);
-        assert_eq!(even, -1_881_014_294);
-        let short = crc(&[level(33_661, 7)], &[level(33_668, 9), level(33_680, 8), level(33_720, 8)]);
-        assert_eq!(short, 831_078_360);
+        let mut sums = Checksummer::default();
+        let mut crc = |book: &Book| sums.of(book, ChecksumKind::Crc32Interleaved25, 1, 0).cast_signed();
+        let even = book(&[level(33_661, 7), level(33_660, 6)], &[level(33_668, 9), level(33_680, 8)]);
+        assert_eq!(crc(&even), -1_881_014_294);
+        let short = book(&[level(33_661, 7)], &[level(33_668, 9), level(33_680, 8), level(33_720, 8)]);
+        assert_eq!(crc(&short), 831_078_360);
+        assert_eq!(crc(&even), -1_881_014_294);
+    }
+
+    #[test]
+    fn kept_texts_do_not_outlive_a_change_of_scale() {
+        let mut sums = Checksummer::default();
+        let book = book(&[level(33_661, 7)], &[]);
+        let at = |sums: &mut Checksummer, scale| sums.of(&book, ChecksumKind::Crc32Interleaved25, scale, 0);
+        let (one, two) = (at(&mut sums, 1), at(&mut sums, 2));
+        assert_eq!((one, two), (crc32fast::hash(b"3366.1:7"), crc32fast::hash(b"336.61:7")));
     }
 }

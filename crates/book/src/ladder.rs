@@ -127,16 +127,12 @@ impl Ladder {
         if place > 0 {
             return;
         }
-        match self.runs.get(at).and_then(|run| run.keys.first()) {
-            Some(next) => {
-                if let Some(first) = self.firsts.get_mut(at) {
-                    *first = *next;
-                }
-            }
-            None => {
-                self.runs.remove(at);
-                self.firsts.remove(at);
-            }
+        let next = self.runs.get(at).and_then(|run| run.keys.first()).copied();
+        if let (Some(next), Some(first)) = (next, self.firsts.get_mut(at)) {
+            *first = next;
+        } else {
+            self.runs.remove(at);
+            self.firsts.remove(at);
         }
     }
 

@@ -5,7 +5,7 @@
 mod checksum;
 mod ladder;
 
-pub use checksum::checksum;
+pub use checksum::Checksummer;
 use ladder::Ladder;
 use model::{Delta, Level, Levels, Px, Qty, Quote, Scale, Snapshot, rescale};
 

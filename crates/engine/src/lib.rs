@@ -3,7 +3,7 @@
 
 mod check;
 
-use book::{Book, Broken};
+use book::{Book, Broken, Checksummer};
 use hashbrown::HashMap;
 use model::{
     Body, Channel, Delta, Event, Flags, Gap, GapCause, Instrument, InstrumentId, Quote, Snapshot, Ts,
@@ -68,6 +68,8 @@ struct Lane {
     epoch: u32,
     crossed_since: Option<Ts>,
     last_quote: Option<Quote>,
+    /// Made with the first checksum that comes.
+    sums: Option<Box<Checksummer>>,
 }
 
 /// The books of one session, and the checks.
@@ -134,6 +136,7 @@ impl Engine {
             epoch: 0,
             crossed_since: None,
             last_quote: None,
+            sums: None,
         });
         let trimmed = lane.book.trimmed();
         let broken = lane.redefine(&event.instrument).err().or_else(|| match &mut event.body {
@@ -208,9 +211,10 @@ impl Lane {
         }
     }
 
-    fn verify(&self, sum: Option<model::Checksum>, counters: &mut Counters) -> Result<(), Refusal> {
+    fn verify(&mut self, sum: Option<model::Checksum>, counters: &mut Counters) -> Result<(), Refusal> {
         let Some(sum) = sum else { return Ok(()) };
-        let ours = book::checksum(&self.book, sum.kind, self.instrument.px_scale, self.instrument.qty_scale);
+        let (px_scale, qty_scale) = (self.instrument.px_scale, self.instrument.qty_scale);
+        let ours = self.sums.get_or_insert_default().of(&self.book, sum.kind, px_scale, qty_scale);
         if ours == sum.value {
             counters.checksums_right += 1;
             Ok(())

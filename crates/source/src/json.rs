@@ -300,11 +300,13 @@ impl<'a> Cursor<'a> {
                 after_point = 1;
             } else {
                 let ends = if quoted { byte == b'"' } else { matches!(byte, b',' | b']' | b'}') };
-                if ends && n > 0 && n - usize::from(after_point) <= 18 {
-                    if let Some(mantissa) = rescale(value, decimals, scale) {
-                        self.at = start + n + usize::from(quoted);
-                        return Ok(mantissa);
-                    }
+                if ends
+                    && n > 0
+                    && n - usize::from(after_point) <= 18
+                    && let Some(mantissa) = rescale(value, decimals, scale)
+                {
+                    self.at = start + n + usize::from(quoted);
+                    return Ok(mantissa);
                 }
                 break;
             }

@@ -2,7 +2,7 @@
 //! own books, so that it also checks the engine.
 
 use super::drive::Sink;
-use book::Book;
+use book::{Book, Checksummer};
 use hashbrown::HashMap;
 use model::{Body, Channel, Event, Instrument, InstrumentId, Level, Quote, Scale, rescale};
 use source::Malformed;
@@ -176,7 +176,7 @@ impl Tracked {
             _ => return,
         };
         if let Some(sum) = checksum {
-            let ours = book::checksum(&self.book, sum.kind, new.px_scale, new.qty_scale);
+            let ours = Checksummer::default().of(&self.book, sum.kind, new.px_scale, new.qty_scale);
             let side = if ours == sum.value { &mut findings.checksums.0 } else { &mut findings.checksums.1 };
             *side += 1;
         }
