@@ -4,7 +4,12 @@
 
 pub mod clock;
 mod config;
+mod error;
 pub mod limits;
+pub mod net;
 pub mod pump;
+mod run;
 
 pub use config::SourceConfig;
+pub use error::{Error, Result};
+pub use run::{Context, run_source};

@@ -1,0 +1,95 @@
+//! The venue's lists of instruments.
+
+use super::Shared;
+use crate::clock;
+use model::{Catalogue, Instrument, LinkFact, LinkId};
+use source::{Request, Source};
+use std::sync::Arc;
+
+/// The name under which listings are shown among a source's connections.
+pub const LINK: LinkId = LinkId(0);
+
+/// All instruments of a source as it last listed them.
+pub struct Listings {
+    requests: Vec<Request>,
+    catalogue: Catalogue,
+    up: bool,
+}
+
+/// What a reading brought.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Definitions that are new or have changed.
+    pub changed: Vec<Arc<Instrument>>,
+    /// Whether every list was read.
+    pub complete: bool,
+}
+
+impl Listings {
+    pub fn new(source: &'static dyn Source) -> Self {
+        Self { requests: source.listings(), catalogue: Catalogue::default(), up: false }
+    }
+
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Asks for every list. What fails is shown, with how long until the next try.
+    pub async fn read(&mut self, shared: &Shared, retry_ms: u64) -> Found {
+        let mut found = Found { complete: true, ..Found::default() };
+        let mut faults: Vec<String> = Vec::new();
+        if let Some(first) = self.requests.first().filter(|_| !self.up) {
+            let url = shared.net.rest(first.endpoint).into();
+            shared.link(LinkFact::Connecting { link: LINK, url }, clock::now());
+        }
+        for request in &self.requests {
+            let Request { endpoint, path, weight } = request;
+            let answer = shared.fetch(LINK, *endpoint, path, *weight).await;
+            let read = match answer.status {
+                200 => shared.source.define(path, &answer.body),
+                _ => None,
+            };
+            match read {
+                Some(Ok(all)) => {
+                    for instrument in all.into_iter().map(Arc::new) {
+                        if self.catalogue.put(&instrument) {
+                            found.changed.push(instrument);
+                        }
+                    }
+                }
+                Some(Err(fault)) => faults.push(format!("{path}: {fault}")),
+                None => {
+                    let begin = answer.body.get(..200).unwrap_or(&answer.body).escape_ascii();
+                    faults.push(format!("{path}: status {}: {begin}", answer.status));
+                }
+            }
+        }
+        self.show(shared, &faults, retry_ms);
+        found.complete = faults.is_empty();
+        found
+    }
+
+    fn show(&mut self, shared: &Shared, faults: &[String], retry_ms: u64) {
+        let source = shared.source.spec().name;
+        let now = clock::now();
+        if let Some(first) = faults.first() {
+            tracing::warn!(
+                source,
+                failed = faults.len(),
+                why = first,
+                retry_ms,
+                "listings could not be read"
+            );
+            let why = format!("listings could not be read: {first}").into();
+            shared.link(LinkFact::Down { link: LINK, why, retry_ms: Some(retry_ms) }, now);
+            self.up = false;
+        } else {
+            if !self.up {
+                tracing::info!(source, instruments = self.catalogue.len(), "listings read");
+                shared.link(LinkFact::Up { link: LINK }, now);
+            }
+            self.up = true;
+            shared.link(LinkFact::Alive { link: LINK, last_frame: Some(now), last_ping: None }, now);
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! One shard on a task: its pump, its sockets, its requests. Between a socket and the bus there is no queue.
+
+use super::meter::Meter;
+use super::{Shared, stopped};
+use crate::clock;
+use crate::error::{Result, words};
+use crate::net::{Answer, Socket, fault};
+use crate::pump::{Conn, In, Io, Out, Pump, Setup};
+use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
+use model::{Instrument, InstrumentId, LinkId, Ts};
+use source::Shard;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tape::Entry;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+/// The longest sleep, so that a clock that was set is noticed, in ms.
+const SLEEP_MS: u64 = 1_000;
+/// How many frames are read before anything else gets its turn.
+const BATCH_MAX: usize = 64;
+/// How many requests may be under way.
+const FETCHES_MAX: usize = 256;
+/// How long a socket may take no more bytes, in ms.
+const SEND_MS: u64 = 10_000;
+/// How long the parting words of a connection may take, in ms.
+const CLOSE_MS: u64 = 1_000;
+/// How often what was counted goes into the metrics, in ms.
+const METER_MS: u64 = 1_000;
+
+/// What a shard is made from; kept, so that it can be made again.
+#[derive(Clone)]
+pub struct Plan {
+    pub shard: Shard,
+    pub links: [LinkId; 2],
+}
+
+/// A shard that runs, as its runner knows it.
+pub struct Line {
+    pub plan: Plan,
+    pub defines: mpsc::Sender<Arc<Instrument>>,
+}
+
+impl Line {
+    pub fn wants(&self, instrument: InstrumentId) -> bool {
+        self.plan.shard.wants.iter().any(|w| w.instrument.id == instrument)
+    }
+}
+
+/// Runs a shard until the shutdown, after a pause.
+pub async fn run(
+    shared: Arc<Shared>,
+    plan: Plan,
+    mut defines: mpsc::Receiver<Arc<Instrument>>,
+    pause_ms: u64,
+) {
+    let mut shutdown = shared.context.shutdown.clone();
+    tokio::select! {
+        () = stopped(&mut shutdown) => return,
+        () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+    }
+    let Some(mut task) = Task::new(&shared, plan) else {
+        tracing::error!(source = shared.source.spec().name, "a shard names an endpoint that there is not");
+        return;
+    };
+    task.on(In::Start).await;
+    let mut metered = clock::now();
+    loop {
+        let sleep = task.sleep();
+        tokio::select! {
+            () = stopped(&mut shutdown) => break,
+            (at, message) = next(&mut task.sockets) => task.batch(at, message).await,
+            Some(Ok(opened)) = task.opening.join_next() => task.opened(opened).await,
+            Some(Ok(asked)) = task.asking.join_next() => task.answered(&asked).await,
+            Some(instrument) = defines.recv() => task.on(In::Define(&instrument)).await,
+            () = tokio::time::sleep(sleep) => task.on(In::Tick).await,
+        }
+        let now = clock::now();
+        if now.ms_since(metered).unsigned_abs() >= METER_MS {
+            metered = now;
+            task.meter.read(shared.source.spec().name, &task.pump, &shared.context.metrics);
+        }
+    }
+    task.end().await;
+}
+
+type Read = Option<std::result::Result<Message, WsError>>;
+type Opened = (Conn, Result<Socket>);
+type Asked = (Conn, u64, String, Answer);
+
+struct Task<'a> {
+    shared: &'a Arc<Shared>,
+    pump: Pump<'a>,
+    out: Out,
+    sockets: Vec<(Conn, Socket)>,
+    opening: JoinSet<Opened>,
+    handles: HashMap<Conn, AbortHandle>,
+    asking: JoinSet<Asked>,
+    endpoint: usize,
+    path: String,
+    meter: Meter,
+}
+
+/// The next message of any socket, with the socket's place.
+async fn next(sockets: &mut [(Conn, Socket)]) -> (usize, Read) {
+    poll_fn(|cx| {
+        for (at, (_, socket)) in sockets.iter_mut().enumerate() {
+            if let Poll::Ready(message) = Pin::new(socket).poll_next(cx) {
+                return Poll::Ready((at, message));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl<'a> Task<'a> {
+    fn new(shared: &'a Arc<Shared>, plan: Plan) -> Option<Self> {
+        let endpoint = plan.shard.endpoint;
+        let path = plan.shard.path.clone().unwrap_or_default();
+        let socket = plan.shard.path.is_some();
+        let host = if socket { shared.net.ws(endpoint) } else { shared.net.rest(endpoint) };
+        let seed = shared.context.seed ^ clock::now().0.cast_unsigned() ^ u64::from(plan.links[0].0);
+        let pump = Pump::new(Setup {
+            source: shared.source,
+            shard: plan.shard,
+            links: plan.links,
+            engine: shared.context.engine.clone(),
+            seed,
+            host: Some(host),
+            lifetime_ms: None,
+        })?;
+        Some(Self {
+            shared,
+            pump,
+            out: Out::default(),
+            sockets: Vec::new(),
+            opening: JoinSet::new(),
+            handles: HashMap::new(),
+            asking: JoinSet::new(),
+            endpoint,
+            path,
+            meter: Meter::default(),
+        })
+    }
+
+    fn sleep(&self) -> Duration {
+        let longest = Duration::from_millis(SLEEP_MS);
+        let wake = self.pump.next_wake().map(|at| clock::until(at, clock::now()));
+        wake.unwrap_or(longest).clamp(Duration::from_millis(1), longest)
+    }
+
+    /// Hands an input to the pump, publishes what follows and does what it asks for.
+    async fn on(&mut self, input: In<'_>) {
+        self.tell(input, clock::now());
+        self.carry_out().await;
+    }
+
+    /// Hands an input to the pump and publishes what follows.
+    #[inline]
+    fn tell(&mut self, input: In<'_>, now: Ts) {
+        self.pump.on(input, now, &mut self.out);
+        if !self.out.events.is_empty() {
+            let bus = &self.shared.context.bus;
+            let ts_pub = clock::now();
+            for event in self.out.events.drain(..) {
+                bus.publish(event, ts_pub);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self) {
+        // What is asked for while this is carried out follows in the next round.
+        while !self.out.io.is_empty() {
+            for io in std::mem::take(&mut self.out.io) {
+                self.do_one(io).await;
+            }
+        }
+    }
+
+    async fn do_one(&mut self, io: Io) {
+        match io {
+            Io::Open { conn, endpoint, path } => self.open(conn, endpoint, path),
+            Io::Send { conn, bytes } => self.send(conn, bytes).await,
+            Io::Close { conn } => self.close(conn),
+            Io::Fetch { conn, tag, endpoint, path, weight } => self.fetch(conn, tag, endpoint, path, weight),
+        }
+    }
+
+    fn open(&mut self, conn: Conn, endpoint: usize, path: String) {
+        let shared = Arc::clone(self.shared);
+        let handle = self.opening.spawn(async move {
+            shared.may_connect(endpoint).await;
+            (conn, shared.net.open(endpoint, &path).await)
+        });
+        self.handles.insert(conn, handle);
+    }
+
+    async fn opened(&mut self, (conn, result): Opened) {
+        self.handles.remove(&conn);
+        match result {
+            Ok(socket) => {
+                let url = format!("{}{}", self.shared.net.ws(self.endpoint), self.path);
+                self.record(conn, Entry::Connect { url: &url });
+                self.sockets.push((conn, socket));
+                self.on(In::Opened { conn }).await;
+            }
+            Err(error) => {
+                let why = words(&error);
+                let source = self.shared.source.spec().name;
+                tracing::warn!(source, link = conn.link.0, why, "a connection could not be opened");
+                self.on(In::OpenFailed { conn, fault: fault(&error), why: &why }).await;
+            }
+        }
+    }
+
+    async fn send(&mut self, conn: Conn, bytes: Vec<u8>) {
+        let Some((_, socket)) = self.sockets.iter_mut().find(|(c, _)| *c == conn) else { return };
+        self.shared.record(conn.link, Entry::Sent(&bytes));
+        let message = match String::from_utf8(bytes) {
+            Ok(text) => Message::text(text),
+            Err(error) => Message::binary(error.into_bytes()),
+        };
+        let sent = timeout(Duration::from_millis(SEND_MS), socket.send(message)).await;
+        let why = match sent {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => words(&error),
+            Err(_) => format!("the venue took no bytes for {SEND_MS} ms"),
+        };
+        self.lost(conn, &why);
+    }
+
+    /// A socket is gone.
+    fn lost(&mut self, conn: Conn, why: &str) {
+        self.sockets.retain(|(c, _)| *c != conn);
+        let source = self.shared.source.spec().name;
+        tracing::warn!(source, link = conn.link.0, why, "a connection was lost");
+        self.record(conn, Entry::Closed { why });
+        self.tell(In::Closed { conn, why }, clock::now());
+    }
+
+    fn close(&mut self, conn: Conn) {
+        if let Some(handle) = self.handles.remove(&conn) {
+            handle.abort();
+        }
+        if let Some(at) = self.sockets.iter().position(|(c, _)| *c == conn) {
+            let (_, socket) = self.sockets.swap_remove(at);
+            self.record(conn, Entry::Closed { why: "closed by us" });
+            tokio::spawn(part(socket));
+        }
+    }
+
+    fn fetch(&mut self, conn: Conn, tag: u64, endpoint: usize, path: String, weight: u32) {
+        let shared = Arc::clone(self.shared);
+        let full = self.asking.len() >= FETCHES_MAX;
+        self.asking.spawn(async move {
+            let answer = if full {
+                // A pause, or the session would ask again at once.
+                tokio::time::sleep(Duration::from_millis(SLEEP_MS)).await;
+                let body = format!("more than {FETCHES_MAX} requests are under way").into_bytes();
+                Answer { status: 0, retry_ms: None, body }
+            } else {
+                shared.fetch(conn.link, endpoint, &path, weight).await
+            };
+            (conn, tag, path, answer)
+        });
+    }
+
+    async fn answered(&mut self, (conn, tag, path, answer): &Asked) {
+        let Answer { status, retry_ms, body } = answer;
+        let (conn, tag, status, retry_ms) = (*conn, *tag, *status, *retry_ms);
+        self.on(In::Reply { conn, tag, path, status, retry_ms, body }).await;
+    }
+
+    /// Takes a message, and others that are there already.
+    async fn batch(&mut self, mut at: usize, mut message: Read) {
+        for _ in 0..BATCH_MAX {
+            self.message(at, message).await;
+            // A lossless reader that is full makes the socket wait.
+            self.shared.context.bus.ready().await;
+            match next(&mut self.sockets).now_or_never() {
+                Some(more) => (at, message) = more,
+                None => return,
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+
+    async fn message(&mut self, at: usize, message: Read) {
+        let now = clock::now();
+        let Some((conn, socket)) = self.sockets.get_mut(at) else { return };
+        let conn = *conn;
+        match message {
+            Some(Ok(Message::Text(text))) => self.frame(conn, text.as_bytes(), false, now),
+            Some(Ok(Message::Binary(bytes))) => self.frame(conn, &bytes, true, now),
+            Some(Ok(Message::Ping(_))) => {
+                // The answer is queued by the socket; it must not wait for the next frame.
+                let flushed = timeout(Duration::from_millis(SEND_MS), socket.flush()).await;
+                self.tell(In::Ping { conn }, now);
+                if let Ok(Err(error)) = flushed {
+                    self.lost(conn, &words(&error));
+                }
+            }
+            Some(Ok(Message::Pong(_))) => self.tell(In::Ping { conn }, now),
+            Some(Ok(Message::Close(frame))) => {
+                let why = frame.map_or("closed by the venue without a code".to_owned(), |f| {
+                    format!("closed by the venue: {} {}", u16::from(f.code), f.reason)
+                });
+                self.lost(conn, why.trim_end());
+            }
+            Some(Ok(Message::Frame(_))) => {}
+            Some(Err(error)) => self.lost(conn, &words(&error)),
+            None => self.lost(conn, "the connection ended without a close frame"),
+        }
+        if !self.out.io.is_empty() {
+            self.carry_out().await;
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, conn: Conn, bytes: &[u8], binary: bool, now: Ts) {
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.put(now, conn.link, Entry::Frame { bytes, binary });
+        }
+        self.tell(In::Frame { conn, bytes, binary }, now);
+    }
+
+    fn record(&self, conn: Conn, entry: Entry<'_>) {
+        self.shared.record(conn.link, entry);
+    }
+
+    /// Closes everything in order.
+    async fn end(mut self) {
+        let sockets = std::mem::take(&mut self.sockets);
+        for (conn, socket) in sockets {
+            self.record(conn, Entry::Closed { why: "shutting down" });
+            part(socket).await;
+        }
+        let source = self.shared.source.spec().name;
+        self.meter.read(source, &self.pump, &self.shared.context.metrics);
+        self.meter.end(source, &self.shared.context.metrics);
+    }
+}
+
+/// Says good-bye, for as long as that may take.
+async fn part(mut socket: Socket) {
+    let parting = async {
+        if socket.close(None).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    // A venue that does not answer is left all the same.
+    _ = timeout(Duration::from_millis(CLOSE_MS), parting).await;
+}
+
+impl Shared {
+    fn record(&self, link: LinkId, entry: Entry<'_>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.put(clock::now(), link, entry);
+        }
+    }
+}
