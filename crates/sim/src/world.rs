@@ -119,6 +119,8 @@ struct Wire {
     stalled: Option<Vec<Arrival>>,
     /// A frame that is to change places with the next.
     swapped: Option<Arrival>,
+    /// The venue has closed it; only what waits is still to come.
+    over: bool,
 }
 
 struct World<'a> {
@@ -134,6 +136,8 @@ struct World<'a> {
     dues: BTreeMap<u64, Due>,
     number: u64,
     wires: BTreeMap<Peer, Wire>,
+    /// When the last thing that a link sent reaches the venue.
+    left: BTreeMap<(usize, LinkId), Ts>,
     peers: BTreeMap<(usize, LinkId, u32), Peer>,
     requests: BTreeMap<u64, (Conn2, u64, String)>,
     weights: Vec<Limiter>,
@@ -215,6 +219,7 @@ impl<'a> World<'a> {
             dues: BTreeMap::new(),
             number: 0,
             wires: BTreeMap::new(),
+            left: BTreeMap::new(),
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
             weights: spec.endpoints.iter().map(|e| Limiter::new(e.weight)).collect(),
@@ -315,15 +320,23 @@ impl<'a> World<'a> {
         match io {
             Io::Open { conn, endpoint, path } => {
                 let at = paced(self.connects.get_mut(endpoint), 1, self.now).plus_ms(way);
-                self.at(at, Due::Venue((n, conn), Departure::Open(endpoint, path)));
+                self.leave(n, conn, at, Departure::Open(endpoint, path));
             }
-            Io::Send { conn, bytes } => self.later(way, Due::Venue((n, conn), Departure::Frame(bytes))),
-            Io::Close { conn } => self.later(way, Due::Venue((n, conn), Departure::Close)),
+            Io::Send { conn, bytes } => self.leave(n, conn, self.now.plus_ms(way), Departure::Frame(bytes)),
+            Io::Close { conn } => self.leave(n, conn, self.now.plus_ms(way), Departure::Close),
             Io::Fetch { conn, tag, endpoint, path, weight } => {
                 let at = paced(self.weights.get_mut(endpoint), weight, self.now).plus_ms(way);
                 self.at(at, Due::Venue((n, conn), Departure::Request { tag, endpoint, path }));
             }
         }
+    }
+
+    /// Puts something on the way to the venue, behind what is on the way already.
+    fn leave(&mut self, n: usize, conn: Conn, at: Ts, departure: Departure) {
+        let last = self.left.entry((n, conn.link)).or_insert(at);
+        *last = at.max(*last);
+        let at = *last;
+        self.at(at, Due::Venue((n, conn), departure));
     }
 
     fn depart(&mut self, (n, conn): Conn2, departure: Departure) {
@@ -334,7 +347,10 @@ impl<'a> World<'a> {
             Departure::Open(endpoint, path) => {
                 let peer = Peer(self.number);
                 self.peers.insert(key, peer);
-                self.wires.insert(peer, Wire { owner: (n, conn), last: now, stalled: None, swapped: None });
+                self.wires.insert(
+                    peer,
+                    Wire { owner: (n, conn), last: now, stalled: None, swapped: None, over: false },
+                );
                 self.send(peer, Arrival::Opened);
                 self.sim.on(SimInput::Open { peer, endpoint, path: &path }, now, &mut said);
             }
@@ -413,11 +429,15 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The venue's end of a connection is over.
+    /// The venue's end of a connection is over; what a stalled link holds still comes.
     fn part(&mut self, peer: Peer) {
-        if let Some(wire) = self.wires.remove(&peer) {
-            let (n, conn) = wire.owner;
-            self.peers.remove(&(n, conn.link, conn.attempt));
+        let Some(wire) = self.wires.get_mut(&peer) else { return };
+        wire.over = true;
+        let (n, conn) = wire.owner;
+        let held = wire.stalled.is_some();
+        self.peers.remove(&(n, conn.link, conn.attempt));
+        if !held {
+            self.wires.remove(&peer);
         }
     }
 
@@ -548,6 +568,9 @@ impl<'a> World<'a> {
         let held = self.wires.get_mut(&peer).and_then(|wire| wire.stalled.take());
         for arrival in held.unwrap_or_default() {
             self.send(peer, arrival);
+        }
+        if self.wires.get(&peer).is_some_and(|wire| wire.over) {
+            self.wires.remove(&peer);
         }
     }
 
