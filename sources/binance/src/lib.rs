@@ -2,6 +2,7 @@
 
 mod cold;
 mod listing;
+mod odd;
 mod parse;
 mod product;
 mod session;

@@ -1,285 +1,258 @@
-//! Frames that come by the thousand: book changes, quotes and prints.
+//! Frames that come by the thousand: book changes, quotes and prints. One pass each, numbers straight into mantissas.
 
-use crate::NAME;
-use model::{
-    Body, Channel, Delta, Event, Flags, Instrument, Level, Levels, Quote, Side, Snapshot, Stamp, Trade,
-    TradeId, Ts,
-};
-use source::{Action, Cursor, Field, Malformed, What};
-use std::sync::Arc;
+use crate::odd::Odd;
+use model::{Body, Instrument, Level, Levels, Px, Qty, Quote, Side, Trade, TradeId, Ts};
+use source::{Cursor, Malformed, What};
 
 /// What reading gives.
 pub type Result<T> = std::result::Result<T, Malformed>;
 
-/// A value of `b` or `a`: levels, a price or an id, by the kind of frame.
-#[derive(Clone)]
-pub enum Either<'a> {
-    /// Not there.
-    None,
-    /// Levels, to be read once the instrument is known.
-    Levels(Cursor<'a>),
-    /// A number, to be read once the instrument is known.
-    Number(Cursor<'a>),
+/// A field without which the frame means nothing is not there.
+pub const fn missing(field: &'static str) -> Malformed {
+    Malformed { at: 0, what: What::Missing(field) }
 }
 
-/// The fields of a hot frame as they stand in it.
-pub struct Fields<'a> {
-    /// The symbol.
+/// What a payload says of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen<'a> {
+    /// Its `e`; empty where it has none.
+    pub kind: &'a [u8],
+    /// Its `s`; empty where it has none.
     pub symbol: &'a [u8],
-    /// Event time, ms.
-    pub event_ms: Option<i64>,
-    /// Time of the engine or of the trade, ms.
-    pub engine_ms: Option<i64>,
-    /// First update id.
-    pub first: Option<u64>,
-    /// Last update id.
-    pub last: Option<u64>,
-    /// Last update id of the event before.
-    pub before: Option<u64>,
-    /// Id of a trade.
-    pub trade: Option<u64>,
-    /// First and last print of an aggregated trade.
-    pub prints: (u64, u64),
-    /// Price.
-    pub px: Either<'a>,
-    /// Quantity.
-    pub qty: Either<'a>,
-    /// Bids, best bid, or an id.
-    pub b: Either<'a>,
-    /// Asks, best ask, or an id.
-    pub a: Either<'a>,
-    /// Quantity at the best bid and ask.
-    pub best: (Either<'a>, Either<'a>),
-    /// Whether the buyer was the maker.
-    pub buyer_made: Option<bool>,
-    /// Whether the row stands for a trade id that was used up.
-    pub placeholder: bool,
-    /// Whether it has the key that only spot trades have.
-    pub spot: bool,
+    /// Whether its keys are those of futures; `None` where both have the same.
+    pub futures: Option<bool>,
+    /// The venue's time.
+    pub ts: Option<Ts>,
 }
 
-impl<'a> Fields<'a> {
-    /// Reads an object; `unknown` is told of keys that nobody knows.
-    #[inline]
-    pub fn read(c: &mut Cursor<'a>, mut unknown: impl FnMut(&[u8])) -> Result<Self> {
-        let mut f = Fields {
-            symbol: b"",
-            event_ms: None,
-            engine_ms: None,
-            first: None,
-            last: None,
-            before: None,
-            trade: None,
-            prints: (0, 0),
-            px: Either::None,
-            qty: Either::None,
-            b: Either::None,
-            a: Either::None,
-            best: (Either::None, Either::None),
-            buyer_made: None,
-            placeholder: false,
-            spot: false,
-        };
-        c.object(|c, key| {
-            match key {
-                b"e" => drop(c.str()?),
-                b"E" => f.event_ms = Some(c.i64()?),
-                b"T" => f.engine_ms = Some(c.i64()?),
-                b"s" | b"symbol" => f.symbol = c.str()?,
-                b"U" => f.first = Some(c.u64()?),
-                b"u" | b"lastUpdateId" => f.last = Some(c.u64()?),
-                b"pu" => f.before = Some(c.u64()?),
-                b"b" | b"bids" => f.b = either(c)?,
-                b"a" | b"asks" => f.a = either(c)?,
-                b"p" => f.px = either(c)?,
-                b"q" => f.qty = either(c)?,
-                b"B" => f.best.0 = either(c)?,
-                b"A" => f.best.1 = either(c)?,
-                b"t" => f.trade = Some(c.u64()?),
-                b"f" => f.prints.0 = c.u64()?,
-                b"l" => f.prints.1 = c.u64()?,
-                b"m" => f.buyer_made = Some(c.bool()?),
-                b"X" => f.placeholder = c.str()? == b"NA",
-                b"M" => {
-                    f.spot = true;
-                    c.skip()?;
-                }
-                b"ps" | b"st" | b"nq" | b"pair" => drop(c.skip()?),
-                other => {
-                    unknown(other);
-                    c.skip()?;
-                }
+/// Levels of both sides, kept between frames so that they are not allocated anew.
+#[derive(Debug, Default)]
+pub struct Sides {
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+}
+
+impl Sides {
+    /// A copy of exact size.
+    pub fn levels(&self) -> Levels {
+        let mut all = Vec::with_capacity(self.bids.len() + self.asks.len());
+        all.extend_from_slice(&self.bids);
+        all.extend_from_slice(&self.asks);
+        Levels::new(all, self.bids.len())
+    }
+}
+
+/// Ids of a book frame, as the venue numbers them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ids {
+    /// `U`: the first update.
+    pub first: Option<i64>,
+    /// `u` or `lastUpdateId`: the last update.
+    pub last: i64,
+    /// `pu`: the last update of the event before.
+    pub before: Option<i64>,
+}
+
+/// `{"e":"depthUpdate","E":1760000000200,"T":1760000000195,"s":"BTCUSDT","ps":"BTCUSDT","st":1,"U":90000021,"u":90000040,"pu":90000015,"b":[["64009.90","0"]],"a":[["64010.20","5.000"]]}`
+///
+/// Also `{"lastUpdateId":700000123,"bids":[["64000.00","1.20000000"]],"asks":[["64000.10","0.80000000"]]}`. The levels
+/// are left in `sides`.
+pub fn book<'a>(
+    c: &mut Cursor<'a>,
+    instrument: &Instrument,
+    sides: &mut Sides,
+    odd: &mut Odd,
+) -> Result<(Seen<'a>, Ids)> {
+    let (mut seen, mut ids) = (Seen::default(), Ids::default());
+    let (mut event, mut engine) = (None, None);
+    let (mut last, mut bids, mut asks) = (None, false, false);
+    c.object(|c, key| {
+        match key {
+            [b'e'] => seen.kind = c.str()?,
+            [b'E'] => event = Some(c.i64()?),
+            [b'T'] => engine = Some(c.i64()?),
+            [b's'] | b"symbol" => seen.symbol = c.str()?,
+            [b'U'] => ids.first = Some(c.i64()?),
+            [b'u'] | b"lastUpdateId" => last = Some(c.i64()?),
+            b"pu" => ids.before = Some(c.i64()?),
+            [b'b'] | b"bids" => {
+                bids = true;
+                levels(c, instrument, &mut sides.bids)?;
+            }
+            [b'a'] | b"asks" => {
+                asks = true;
+                levels(c, instrument, &mut sides.asks)?;
+            }
+            b"ps" | b"st" | b"pair" => c.skip().map(drop)?,
+            other => odd.note("depthUpdate", other, c.skip()?),
+        }
+        Ok(())
+    })?;
+    ids.last = last.ok_or(missing("u"))?;
+    if !bids || !asks {
+        return Err(missing(if bids { "a" } else { "b" }));
+    }
+    seen.futures = Some(ids.before.is_some() || engine.is_some());
+    seen.ts = engine.or(event).map(Ts::from_ms);
+    Ok((seen, ids))
+}
+
+/// `[["63999.90","0.00000000"],["64000.00","1.20000000"]]`; what stands behind price and quantity is passed over.
+#[inline]
+fn levels(c: &mut Cursor<'_>, instrument: &Instrument, into: &mut Vec<Level>) -> Result<()> {
+    into.clear();
+    let (px_scale, qty_scale) = (instrument.px_scale, instrument.qty_scale);
+    c.array(|c| {
+        let (mut px, mut qty) = (None, None);
+        c.array(|c| {
+            if px.is_none() {
+                px = Some(c.px(px_scale)?);
+            } else if qty.is_none() {
+                qty = Some(c.qty(qty_scale)?);
+            } else {
+                c.skip()?;
             }
             Ok(())
         })?;
-        Ok(f)
-    }
-
-    /// The venue's time of the event.
-    pub fn ts(&self) -> Option<Ts> {
-        self.engine_ms.or(self.event_ms).map(Ts::from_ms)
-    }
-}
-
-/// Leaves levels for later and takes a number's text.
-#[inline]
-fn either<'a>(c: &mut Cursor<'a>) -> Result<Either<'a>> {
-    if c.peek() == Some(b'[') {
-        let start = c.clone();
-        c.skip()?;
-        return Ok(Either::Levels(start));
-    }
-    let start = c.clone();
-    c.number()?;
-    Ok(Either::Number(start))
-}
-
-impl Either<'_> {
-    /// Whether the key stood in the frame.
-    pub const fn is_there(&self) -> bool {
-        !matches!(self, Self::None)
-    }
-
-    /// The value as a mantissa.
-    #[inline]
-    fn mantissa(&self, instrument: &Instrument, field: Field, name: &'static str) -> Result<i64> {
-        match self {
-            Self::Number(at) => {
-                let mut c = at.clone();
-                Ok(match field {
-                    Field::Px => c.px(instrument.px_scale)?.0,
-                    Field::Qty => c.qty(instrument.qty_scale)?.0,
-                })
-            }
-            Self::Levels(at) => Err(at.fault(What::Expected("a number"))),
-            Self::None => Err(Malformed { at: 0, what: What::Missing(name) }),
+        match (px, qty) {
+            (Some(px), Some(qty)) if qty >= Qty(0) => into.push(Level { px, qty }),
+            (Some(_), Some(_)) => return Err(c.fault(What::Rule("a quantity is negative"))),
+            _ => return Err(c.fault(What::Expected("a price and a quantity"))),
         }
-    }
+        Ok(())
+    })
 }
 
-/// Makes an event of this source.
-#[inline]
-pub fn event(
-    instrument: &Arc<Instrument>,
-    channel: Channel,
-    ts_event: Option<Ts>,
-    now: Ts,
-    body: Body,
-) -> Event {
-    let stamp = Stamp { ts_event, ts_recv: now };
-    Event { source: NAME, instrument: Arc::clone(instrument), channel, flags: Flags::NONE, stamp, body }
+/// `{"u":700000123,"s":"BTCUSDT","b":"64000.00","B":"1.20000000","a":"64000.10","A":"0.80000000"}`
+///
+/// Futures have `e`, `E` and `T` besides. A side without orders is written as zeros.
+pub fn quote<'a>(c: &mut Cursor<'a>, instrument: &Instrument, odd: &mut Odd) -> Result<(Seen<'a>, Body)> {
+    let mut seen = Seen::default();
+    let (mut event, mut engine, mut id) = (None, None, None);
+    let [mut bid, mut ask] = [None; 2];
+    let [mut bid_qty, mut ask_qty] = [None; 2];
+    c.object(|c, key| {
+        match key {
+            [b'e'] => seen.kind = c.str()?,
+            [b'u'] => id = Some(c.u64()?),
+            [b's'] => seen.symbol = c.str()?,
+            [b'b'] => bid = Some(c.px(instrument.px_scale)?),
+            [b'B'] => bid_qty = Some(c.qty(instrument.qty_scale)?),
+            [b'a'] => ask = Some(c.px(instrument.px_scale)?),
+            [b'A'] => ask_qty = Some(c.qty(instrument.qty_scale)?),
+            [b'T'] => engine = Some(c.i64()?),
+            [b'E'] => event = Some(c.i64()?),
+            b"ps" | b"st" => c.skip().map(drop)?,
+            other => odd.note("bookTicker", other, c.skip()?),
+        }
+        Ok(())
+    })?;
+    let level = |px: Option<Px>, qty: Option<Qty>, names: [&'static str; 2]| {
+        let (px, qty) = (px.ok_or(missing(names[0]))?, qty.ok_or(missing(names[1]))?);
+        Ok((px != Px(0) || qty != Qty(0)).then_some(Level { px, qty }))
+    };
+    let bid = level(bid, bid_qty, ["b", "B"])?;
+    let ask = level(ask, ask_qty, ["a", "A"])?;
+    seen.futures = Some(!seen.kind.is_empty());
+    seen.ts = engine.or(event).map(Ts::from_ms);
+    Ok((seen, Body::Quote(Quote { bid, ask, seq: id })))
 }
 
 /// `{"e":"trade","E":1760000000123,"s":"BTCUSDT","t":50001,"p":"64000.10","q":"0.10000000","T":1760000000121,"m":true,"M":true}`
 ///
-/// `None` for a row that only uses up an id.
-#[inline]
-pub fn trade(f: &Fields<'_>, instrument: &Arc<Instrument>, now: Ts) -> Result<Option<Event>> {
-    if f.placeholder {
-        return Ok(None);
+/// Old recordings have order ids in `b` and `a`. `None` for a row of USD-M that only uses up an id:
+/// `{"e":"trade","E":1760000000141,"T":1760000000139,"s":"BTCUSDT","t":60006,"p":"0","q":"0","X":"NA","m":true}`
+pub fn trade<'a>(
+    c: &mut Cursor<'a>,
+    instrument: &Instrument,
+    odd: &mut Odd,
+) -> Result<(Seen<'a>, Option<Trade>)> {
+    let mut seen = Seen::default();
+    let (mut event, mut traded, mut id, mut made) = (None, None, None, None);
+    let (mut px, mut qty, mut sort) = (None, None, b"".as_slice());
+    c.object(|c, key| {
+        match key {
+            [b'e'] => seen.kind = c.str()?,
+            [b'E'] => event = Some(c.i64()?),
+            [b'T'] => traded = Some(c.i64()?),
+            [b's'] => seen.symbol = c.str()?,
+            [b't'] => id = Some(c.u64()?),
+            [b'p'] => px = Some(c.px(instrument.px_scale)?),
+            [b'q'] => qty = Some(c.qty(instrument.qty_scale)?),
+            [b'm'] => made = Some(c.bool()?),
+            [b'X'] => sort = c.str()?,
+            [b'M'] => {
+                seen.futures = Some(false);
+                c.skip()?;
+            }
+            [b'b' | b'a'] | b"ps" | b"st" => c.skip().map(drop)?,
+            other => odd.note("trade", other, c.skip()?),
+        }
+        Ok(())
+    })?;
+    seen.futures = seen.futures.or(Some(true));
+    seen.ts = traded.or(event).map(Ts::from_ms);
+    if !matches!(sort, b"" | b"MARKET" | b"INSURANCE_FUND" | b"ADL" | b"NA") {
+        odd.value("trade", "X", sort);
     }
-    let id = f.trade.ok_or(Malformed { at: 0, what: What::Missing("t") })?;
-    print(f, instrument, Channel::Trades, id, 1, now).map(Some)
+    let px = px.ok_or(missing("p"))?;
+    let qty = qty.ok_or(missing("q"))?;
+    if sort == b"NA" && (px, qty) == (Px(0), Qty(0)) {
+        return Ok((seen, None));
+    }
+    let id = TradeId::Num(id.ok_or(missing("t"))?);
+    Ok((seen, Some(Trade { id, px, qty, aggressor: aggressor(made), count: 1 })))
 }
 
 /// `{"e":"aggTrade","E":1760000000123,"s":"BTCUSDT","a":9001,"p":"64000.10","q":"0.25000000","f":50001,"l":50003,"T":1760000000121,"m":false,"M":true}`
-pub fn agg_trade(f: &Fields<'_>, instrument: &Arc<Instrument>, now: Ts) -> Result<Event> {
-    let Either::Number(at) = &f.a else { return Err(Malformed { at: 0, what: What::Missing("a") }) };
-    let id = at.clone().u64()?;
-    let count = f.prints.1.saturating_sub(f.prints.0).saturating_add(1);
-    print(f, instrument, Channel::AggTrades, id, u32::try_from(count).unwrap_or(u32::MAX), now)
-}
-
-fn print(
-    f: &Fields<'_>,
-    instrument: &Arc<Instrument>,
-    channel: Channel,
-    id: u64,
-    count: u32,
-    now: Ts,
-) -> Result<Event> {
-    let body = Trade {
-        id: TradeId::Num(id),
-        px: model::Px(f.px.mantissa(instrument, Field::Px, "p")?),
-        qty: model::Qty(f.qty.mantissa(instrument, Field::Qty, "q")?),
-        aggressor: f.buyer_made.map(|made| if made { Side::Ask } else { Side::Bid }),
-        count,
-    };
-    Ok(event(instrument, channel, f.ts(), now, Body::Trade(body)))
-}
-
-/// `{"u":700000123,"s":"BTCUSDT","b":"64000.00","B":"1.20000000","a":"64000.10","A":"0.80000000"}`
-pub fn quote(f: &Fields<'_>, instrument: &Arc<Instrument>, now: Ts) -> Result<Event> {
-    let level =
-        |px: &Either<'_>, qty: &Either<'_>, names: (&'static str, &'static str)| -> Result<Option<Level>> {
-            let px = px.mantissa(instrument, Field::Px, names.0)?;
-            let qty = qty.mantissa(instrument, Field::Qty, names.1)?;
-            Ok((qty > 0).then_some(Level { px: model::Px(px), qty: model::Qty(qty) }))
-        };
-    let bid = level(&f.b, &f.best.0, ("b", "B"))?;
-    let ask = level(&f.a, &f.best.1, ("a", "A"))?;
-    Ok(event(instrument, Channel::Quote, f.ts(), now, Body::Quote(Quote { bid, ask, seq: f.last })))
-}
-
-/// `"b":[["63999.90","0.00000000"]],"a":[["64000.20","2.00000000"]]`
-#[inline]
-fn levels(f: &Fields<'_>, instrument: &Instrument, scratch: &mut Vec<Level>) -> Result<Levels> {
-    scratch.clear();
-    let mut side = |from: &Either<'_>, name: &'static str| {
-        let Either::Levels(at) = from else { return Err(Malformed { at: 0, what: What::Missing(name) }) };
-        at.clone().array(|c| {
-            let mut n = 0;
-            let mut level = Level { px: model::Px(0), qty: model::Qty(0) };
-            c.array(|c| {
-                match n {
-                    0 => level.px = c.px(instrument.px_scale)?,
-                    1 => level.qty = c.qty(instrument.qty_scale)?,
-                    _ => drop(c.skip()?),
-                }
-                n += 1;
-                Ok(())
-            })?;
-            if n < 2 {
-                return Err(c.fault(What::Expected("a price and a quantity")));
+pub fn agg_trade<'a>(
+    c: &mut Cursor<'a>,
+    instrument: &Instrument,
+    odd: &mut Odd,
+) -> Result<(Seen<'a>, Trade)> {
+    let mut seen = Seen::default();
+    let (mut event, mut traded, mut id, mut made) = (None, None, None, None);
+    let (mut px, mut qty, mut first, mut last) = (None, None, None, None);
+    c.object(|c, key| {
+        match key {
+            [b'e'] => seen.kind = c.str()?,
+            [b'E'] => event = Some(c.i64()?),
+            [b'T'] => traded = Some(c.i64()?),
+            [b's'] => seen.symbol = c.str()?,
+            [b'a'] => id = Some(c.u64()?),
+            [b'p'] => px = Some(c.px(instrument.px_scale)?),
+            [b'q'] => qty = Some(c.qty(instrument.qty_scale)?),
+            [b'f'] => first = Some(c.i64()?),
+            [b'l'] => last = Some(c.i64()?),
+            [b'm'] => made = Some(c.bool()?),
+            [b'M'] => {
+                seen.futures = Some(false);
+                c.skip()?;
             }
-            scratch.push(level);
-            Ok(())
-        })?;
-        Ok(scratch.len())
+            b"nq" | b"ps" | b"st" => c.skip().map(drop)?,
+            other => odd.note("aggTrade", other, c.skip()?),
+        }
+        Ok(())
+    })?;
+    seen.futures = seen.futures.or(Some(true));
+    seen.ts = traded.or(event).map(Ts::from_ms);
+    let (first, last) = (first.ok_or(missing("f"))?, last.ok_or(missing("l"))?);
+    let count = last.saturating_sub(first).saturating_add(1).max(1);
+    let trade = Trade {
+        id: TradeId::Num(id.ok_or(missing("a"))?),
+        px: px.ok_or(missing("p"))?,
+        qty: qty.ok_or(missing("q"))?,
+        aggressor: aggressor(made),
+        count: u32::try_from(count).unwrap_or(u32::MAX),
     };
-    let bids = side(&f.b, "b")?;
-    side(&f.a, "a")?;
-    Ok(Levels::new(scratch.as_slice().to_vec(), bids))
+    Ok((seen, trade))
 }
 
-/// The levels of a change that follows `prev_seq`.
-#[inline]
-pub fn delta(
-    f: &Fields<'_>,
-    instrument: &Arc<Instrument>,
-    prev_seq: u64,
-    scratch: &mut Vec<Level>,
-    now: Ts,
-) -> Result<Event> {
-    let levels = levels(f, instrument, scratch)?;
-    let body = Delta { prev_seq: Some(prev_seq), seq: f.last, levels, checksum: None, epoch: 0 };
-    Ok(event(instrument, Channel::Book, f.ts(), now, Body::Delta(body)))
-}
-
-/// `{"lastUpdateId":700000123,"bids":[["64000.00","1.20000000"]],"asks":[["64000.10","0.80000000"]]}`
-pub fn snapshot(
-    f: &Fields<'_>,
-    instrument: &Arc<Instrument>,
-    channel: Channel,
-    scratch: &mut Vec<Level>,
-    now: Ts,
-) -> Result<Event> {
-    let levels = levels(f, instrument, scratch)?;
-    let body = Snapshot { seq: f.last, levels, checksum: None, epoch: 0 };
-    Ok(event(instrument, channel, f.ts(), now, Body::Snapshot(body)))
-}
-
-/// Emits an event.
-pub fn emit(event: Event, out: &mut Vec<Action>) {
-    out.push(Action::Emit(event));
+/// `m` says that the buyer waited, so that the seller crossed.
+const fn aggressor(buyer_made: Option<bool>) -> Option<Side> {
+    match buyer_made {
+        Some(true) => Some(Side::Ask),
+        Some(false) => Some(Side::Bid),
+        None => None,
+    }
 }

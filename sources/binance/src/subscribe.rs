@@ -1,12 +1,15 @@
-//! What is wanted → shards, stream names and subscription frames.
+//! What is wanted: shards, stream names, subscription frames, and what became of them.
 
 use crate::product::Product;
 use model::{Channel, Instrument};
 use source::{Options, Shard, Want};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// How many streams one frame names.
-pub const STREAMS_PER_FRAME: usize = 100;
+const STREAMS_PER_FRAME: usize = 200;
+/// How many instruments one session polls.
+const POLLED_MAX: usize = 200;
 
 /// The stream that carries a channel; `None` where it comes by REST or not at all.
 pub fn stream(
@@ -15,19 +18,19 @@ pub fn stream(
     channel: Channel,
     options: &Options,
 ) -> Option<String> {
-    if !product.offers(channel) {
+    if !product.offers(instrument, channel) {
         return None;
     }
     let suffix = match channel {
-        Channel::Trades => "trade".to_owned(),
-        Channel::AggTrades => "aggTrade".to_owned(),
-        Channel::Quote => "bookTicker".to_owned(),
-        Channel::Book => format!("depth{}", product.depth_suffix(options.book_ms)),
-        Channel::BookTop => "depth20@100ms".to_owned(),
-        Channel::DayStats => "ticker".to_owned(),
-        Channel::Bars => format!("kline_{}", options.bar_interval),
-        Channel::MarkPrice | Channel::IndexPrice | Channel::Funding => "markPrice@1s".to_owned(),
-        Channel::Liquidations => "forceOrder".to_owned(),
+        Channel::Trades => "trade",
+        Channel::AggTrades => "aggTrade",
+        Channel::Quote => "bookTicker",
+        Channel::Book => &format!("depth{}", product.depth_suffix(options.book_ms)),
+        Channel::BookTop => "depth20@100ms",
+        Channel::DayStats => "ticker",
+        Channel::Bars => &format!("kline_{}", options.bar_interval),
+        Channel::MarkPrice | Channel::IndexPrice | Channel::Funding => "markPrice@1s",
+        Channel::Liquidations => "forceOrder",
         Channel::OpenInterest | Channel::Instruments | Channel::Link => return None,
     };
     Some(format!("{}@{suffix}", instrument.symbol.to_lowercase()))
@@ -35,42 +38,179 @@ pub fn stream(
 
 /// Cuts wants into what a connection each can carry, and what is polled.
 pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
-    let mut shards: Vec<Shard> = Vec::new();
+    let mut shards: Vec<(Shard, BTreeSet<String>)> = Vec::new();
     for want in wants {
-        let Some(product) = Product::named(&want.instrument.product).filter(|p| p.offers(want.channel))
-        else {
+        let Some(product) = Product::named(&want.instrument.product) else { continue };
+        if !product.offers(&want.instrument, want.channel) || *want.instrument.venue != *crate::NAME {
             continue;
-        };
-        let path = match want.channel {
-            Channel::OpenInterest => None,
+        }
+        let (path, name, max) = match want.channel {
             Channel::Instruments => continue,
-            channel => Some(product.path(channel)),
+            Channel::OpenInterest => (None, want.instrument.symbol.to_string(), POLLED_MAX),
+            channel => {
+                let name = stream(product, &want.instrument, channel, options).unwrap_or_default();
+                (Some(product.path(channel)), name, product.streams_max)
+            }
         };
-        let max = if path.is_some() { product.streams_max } else { 100 };
-        let fits = |s: &&mut Shard| {
-            s.endpoint == product.endpoint && s.path.as_deref() == path && s.wants.len() < max
+        let fits = |(shard, names): &&mut (Shard, BTreeSet<String>)| {
+            shard.endpoint == product.endpoint
+                && shard.path.as_deref() == path
+                && (names.len() < max || names.contains(&name))
         };
-        if let Some(shard) = shards.iter_mut().find(fits) {
+        if let Some((shard, names)) = shards.iter_mut().find(fits) {
             shard.wants.push(want.clone());
+            names.insert(name);
         } else {
-            shards.push(Shard {
+            let shard = Shard {
                 endpoint: product.endpoint,
                 path: path.map(str::to_owned),
                 wants: vec![want.clone()],
                 options: options.clone(),
-            });
+            };
+            shards.push((shard, BTreeSet::from([name])));
         }
     }
-    shards
+    shards.into_iter().map(|(shard, _)| shard).collect()
+}
+
+/// A stream with the lanes that it feeds: places in the table, and channels.
+#[derive(Debug)]
+pub struct Stream {
+    /// As in frames: `btcusdt@depth@100ms`.
+    pub name: String,
+    /// Which lanes.
+    pub lanes: Vec<(usize, Channel)>,
+}
+
+/// The subscriptions of one connection.
+#[derive(Debug, Default)]
+pub struct Subscriptions {
+    streams: Vec<Stream>,
+    by_name: BTreeMap<String, usize>,
+    /// Batches that are to be asked for.
+    due: Vec<Vec<usize>>,
+    /// Batches by the id of the frame that asked for them.
+    asked: BTreeMap<u64, Vec<usize>>,
+    next_id: u64,
+    /// How often in a row the venue said no.
+    pub refusals: u32,
+}
+
+impl Subscriptions {
+    /// Adds a lane.
+    pub fn add(&mut self, name: String, lane: (usize, Channel)) {
+        let at = *self.by_name.entry(name.clone()).or_insert(self.streams.len());
+        match self.streams.get_mut(at) {
+            Some(stream) => stream.lanes.push(lane),
+            None => self.streams.push(Stream { name, lanes: vec![lane] }),
+        }
+    }
+
+    /// All streams.
+    pub fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    /// Forgets what was asked: the connection is new.
+    pub fn begin(&mut self) {
+        let all: Vec<usize> = (0..self.streams.len()).collect();
+        self.due = all.chunks(STREAMS_PER_FRAME).map(<[usize]>::to_vec).collect();
+        self.asked.clear();
+        self.refusals = 0;
+    }
+
+    /// Forgets what was asked: the connection is gone.
+    pub fn end(&mut self) {
+        self.due.clear();
+        self.asked.clear();
+    }
+
+    /// The frames for what is due.
+    pub fn frames(&mut self) -> Vec<Vec<u8>> {
+        let mut frames = Vec::with_capacity(self.due.len());
+        for batch in std::mem::take(&mut self.due) {
+            self.next_id += 1;
+            let names = batch.iter().filter_map(|at| self.streams.get(*at)).map(|s| s.name.as_str());
+            frames.push(frame(names, self.next_id));
+            self.asked.insert(self.next_id, batch);
+        }
+        frames
+    }
+
+    /// The venue answered the frame of that id: what it had asked for.
+    pub fn answered(&mut self, id: u64) -> Vec<usize> {
+        self.asked.remove(&id).unwrap_or_default()
+    }
+
+    /// These are to be asked for again, in halves, so that one bad name does not keep all others out.
+    pub fn again(&mut self, batch: &[usize]) {
+        let half = batch.len().div_ceil(2).max(1);
+        self.due.extend(batch.chunks(half).map(<[usize]>::to_vec));
+        self.refusals = self.refusals.saturating_add(1);
+    }
 }
 
 /// `{"method":"SUBSCRIBE","params":["btcusdt@aggTrade","btcusdt@depth@100ms"],"id":1}`
-pub fn frame(streams: &[String], id: u64) -> Vec<u8> {
+fn frame<'a>(streams: impl Iterator<Item = &'a str>, id: u64) -> Vec<u8> {
     let mut text = "{\"method\":\"SUBSCRIBE\",\"params\":[".to_owned();
-    for (n, stream) in streams.iter().enumerate() {
+    for (n, stream) in streams.enumerate() {
         let comma = if n == 0 { "" } else { "," };
         let _ = write!(text, "{comma}\"{stream}\"");
     }
     let _ = write!(text, "],\"id\":{id}}}");
     text.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listing;
+    use crate::product::PRODUCTS;
+    use std::sync::Arc;
+
+    fn want(product: usize, symbol: &str, channel: Channel) -> Want {
+        Want { instrument: Arc::new(listing::provisional(&PRODUCTS[product], symbol)), channel }
+    }
+
+    #[test]
+    fn each_path_is_a_shard_of_its_own_and_what_is_not_offered_is_left_out() {
+        let wants: Vec<Want> = Channel::ALL
+            .into_iter()
+            .flat_map(|c| [want(0, "BTCUSDT", c), want(1, "BTCUSDT", c), want(2, "BTCUSD_261225", c)])
+            .collect();
+        let shards = shards(&wants, &Options::default());
+        let seen: Vec<String> = shards
+            .iter()
+            .map(|s| format!("{} {} {}", s.endpoint, s.path.as_deref().unwrap_or("poll"), s.wants.len()))
+            .collect();
+        let expected =
+            ["0 /stream 7", "1 /public/stream 4", "2 /stream 10", "1 /market/stream 7", "1 poll 1", "2 poll 1"];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_connection_carries_no_more_streams_than_it_may_and_shared_streams_count_once() {
+        let channels = [Channel::MarkPrice, Channel::IndexPrice, Channel::Funding];
+        let wants: Vec<Want> =
+            (0..201).flat_map(|n| channels.map(|c| want(1, &format!("C{n}USDT"), c))).collect();
+        let sizes: Vec<usize> = shards(&wants, &Options::default()).iter().map(|s| s.wants.len()).collect();
+        assert_eq!(sizes, [600, 3]);
+    }
+
+    #[test]
+    fn a_refused_batch_is_asked_for_again_in_halves() {
+        let mut all = Subscriptions::default();
+        for n in 0..5 {
+            all.add(format!("s{n}@trade"), (n, Channel::Trades));
+        }
+        all.begin();
+        assert_eq!(all.frames().len(), 1);
+        let batch = all.answered(1);
+        assert_eq!(batch, [0, 1, 2, 3, 4]);
+        all.again(&batch);
+        let frames = all.frames();
+        let text = String::from_utf8(frames[1].clone()).unwrap();
+        assert_eq!((frames.len(), &*text), (2, r#"{"method":"SUBSCRIBE","params":["s3@trade","s4@trade"],"id":3}"#));
+        assert_eq!(all.answered(7), Vec::<usize>::new());
+    }
 }

@@ -1,9 +1,19 @@
 //! The venue's rule of continuity for one book, alone.
 //!
-//! Spot numbers updates without holes: an event covers `U..=u`, and the next begins at `u + 1`. Futures number globally:
-//! an event names the one before by `pu`. A snapshot stands at `L`; the first event after it must reach across `L`.
+//! Spot numbers updates without holes: an event covers `U..=u`, and the next begins at `u + 1`. Futures number over all
+//! books at once: an event names the one before by `pu`. A snapshot stands at `L`; the first event after it must reach
+//! across `L`.
 
-/// Where an event stands.
+/// How the events of a book follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Spot: `U == previous u + 1`.
+    Counted,
+    /// Futures: `pu == previous u`.
+    Chained,
+}
+
+/// Which states an event joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The state that it follows: `U - 1` on spot, `pu` on futures.
@@ -15,7 +25,7 @@ pub struct Span {
 /// What to do with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It follows `0`: change the book.
+    /// It follows the book, which stood at this state.
     Apply(u64),
     /// The book has it already.
     Old,
@@ -26,6 +36,7 @@ pub enum Step {
 /// A book's place in the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
+    rule: Rule,
     at: u64,
     /// Whether nothing was applied since the snapshot, which may lie inside an event or, on futures, between two.
     fresh: bool,
@@ -33,8 +44,8 @@ pub struct Chain {
 
 impl Chain {
     /// A book that was just begun from a snapshot.
-    pub const fn from_snapshot(at: u64) -> Self {
-        Self { at, fresh: true }
+    pub const fn from_snapshot(rule: Rule, at: u64) -> Self {
+        Self { rule, at, fresh: true }
     }
 
     /// The state of the book.
@@ -43,25 +54,32 @@ impl Chain {
     }
 
     /// Holds an event against the chain and moves on where it follows.
+    #[inline]
     pub const fn step(&mut self, span: Span) -> Step {
-        if span.before == self.at && span.after >= self.at
-            || self.fresh && span.before <= self.at && span.after > self.at
-        {
-            let from = self.at;
-            *self = Self { at: span.after, fresh: false };
-            return Step::Apply(from);
-        }
         if span.after <= self.at {
-            Step::Old
-        } else if self.fresh || span.before > self.at {
-            Step::Hole
-        } else {
-            // It begins before the book's state and ends after it: sent by another connection in other pieces.
-            let from = self.at;
-            *self = Self { at: span.after, fresh: false };
-            Step::Apply(from)
+            return Step::Old;
         }
+        let follows = match self.rule {
+            Rule::Counted => span.before <= self.at,
+            Rule::Chained if self.fresh => span.before <= self.at,
+            Rule::Chained => span.before == self.at,
+        };
+        if !follows {
+            return Step::Hole;
+        }
+        let from = self.at;
+        self.at = span.after;
+        self.fresh = false;
+        Step::Apply(from)
     }
+}
+
+/// Whether a book can begin from a snapshot at `last` and the events that waited for it: `None` where the snapshot is
+/// too old or events between them are missing, so that a newer one is needed.
+pub fn join(rule: Rule, last: u64, waiting: impl IntoIterator<Item = Span>) -> Option<Chain> {
+    let mut chain = Chain::from_snapshot(rule, last);
+    let whole = waiting.into_iter().all(|span| chain.step(span) != Step::Hole);
+    whole.then(|| Chain::from_snapshot(rule, last))
 }
 
 #[cfg(test)]
@@ -69,8 +87,8 @@ mod tests {
     use super::*;
 
     /// What becomes of events (before, after) behind a snapshot, and where the book stands then.
-    fn run(snapshot: u64, events: &[(u64, u64)]) -> (String, u64) {
-        let mut chain = Chain::from_snapshot(snapshot);
+    fn run(rule: Rule, snapshot: u64, events: &[(u64, u64)]) -> (String, u64) {
+        let mut chain = Chain::from_snapshot(rule, snapshot);
         let steps =
             events.iter().map(|(before, after)| match chain.step(Span { before: *before, after: *after }) {
                 Step::Apply(_) => 'a',
@@ -80,27 +98,55 @@ mod tests {
         (steps.collect(), chain.at())
     }
 
+    /// Events as spot writes them: `U` and `u`.
+    fn spot(snapshot: u64, events: &[(u64, u64)]) -> (String, u64) {
+        let events: Vec<_> = events.iter().map(|(first, last)| (first - 1, *last)).collect();
+        run(Rule::Counted, snapshot, &events)
+    }
+
+    /// Events as futures write them: `pu`, `U` and `u`.
+    fn futures(snapshot: u64, events: &[(u64, u64, u64)]) -> (String, u64) {
+        let events: Vec<_> = events.iter().map(|(before, _, last)| (*before, *last)).collect();
+        run(Rule::Chained, snapshot, &events)
+    }
+
     #[test]
     fn spot_drops_what_the_snapshot_has_and_goes_on_from_what_reaches_across_it() {
-        assert_eq!(run(15, &[(9, 12), (12, 15), (15, 20)]), ("ooa".into(), 20));
-        assert_eq!(run(15, &[(9, 12), (12, 18)]), ("oa".into(), 18));
-        assert_eq!(run(15, &[(19, 22)]), ("H".into(), 15));
-        assert_eq!(run(15, &[(15, 20), (22, 25)]), ("aH".into(), 20));
+        assert_eq!(spot(15, &[(10, 12), (13, 15), (16, 20)]), ("ooa".into(), 20));
+        assert_eq!(spot(15, &[(10, 12), (13, 18)]), ("oa".into(), 18));
+        assert_eq!(spot(15, &[(20, 22)]), ("H".into(), 15));
+        assert_eq!(spot(15, &[(16, 20), (23, 25)]), ("aH".into(), 20));
     }
 
     #[test]
-    fn futures_chain_by_the_event_before() {
-        let buffered = [(90, 110), (110, 150), (150, 160)];
-        assert_eq!(run(150, &buffered), ("ooa".into(), 160));
-        assert_eq!(run(145, &buffered), ("oaa".into(), 160));
-        assert_eq!(run(110, &buffered), ("oaa".into(), 160));
-        assert_eq!(run(130, &buffered), ("oaa".into(), 160));
-        assert_eq!(run(110, &[(110, 150), (150, 160), (150, 170)]), ("aaa".into(), 170));
-        assert_eq!(run(110, &[(110, 160), (161, 170)]), ("aH".into(), 160));
+    fn futures_go_on_from_the_event_that_reaches_across_the_snapshot_and_chain_by_the_one_before() {
+        // At 150 the second event is in the snapshot already; it would change nothing.
+        let waiting = [(90, 101, 110), (110, 140, 150), (150, 151, 160)];
+        assert_eq!(futures(150, &waiting), ("ooa".into(), 160));
+        assert_eq!(futures(145, &waiting), ("oaa".into(), 160));
+        assert_eq!(futures(110, &waiting), ("oaa".into(), 160));
+        assert_eq!(futures(130, &waiting), ("oaa".into(), 160));
+        assert_eq!(futures(145, &[(110, 140, 160), (150, 161, 170)]), ("aH".into(), 160));
     }
 
     #[test]
-    fn a_repeated_event_is_old() {
-        assert_eq!(run(10, &[(10, 12), (10, 12), (12, 13)]), ("aoa".into(), 13));
+    fn a_repeated_or_late_event_is_old() {
+        assert_eq!(spot(10, &[(11, 12), (11, 12), (13, 13), (11, 12)]), ("aoao".into(), 13));
+        assert_eq!(futures(10, &[(9, 11, 12), (9, 11, 12), (12, 20, 22)]), ("aoa".into(), 22));
+    }
+
+    #[test]
+    fn a_snapshot_older_than_what_waits_or_a_hole_in_what_waits_needs_a_newer_one() {
+        let spans = |events: &[(u64, u64)]| {
+            events.iter().map(|(before, after)| Span { before: *before, after: *after }).collect::<Vec<_>>()
+        };
+        for rule in [Rule::Counted, Rule::Chained] {
+            assert_eq!(join(rule, 15, spans(&[(19, 22)])), None);
+            assert_eq!(join(rule, 15, spans(&[(12, 17), (19, 22)])), None);
+            let begun = Some(Chain::from_snapshot(rule, 21));
+            assert_eq!(join(rule, 21, spans(&[(12, 17), (19, 22)])), begun);
+            assert_eq!(join(rule, 21, spans(&[])), begun);
+            assert_eq!(join(rule, 21, spans(&[(12, 17)])), begun);
+        }
     }
 }

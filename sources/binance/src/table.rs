@@ -1,12 +1,12 @@
-//! The instruments of a session, found by product and symbol, each with its book's state.
+//! The instruments of a session, found by stream or by product and symbol, each with its book's state.
 
+use crate::NAME;
 use crate::listing;
-use crate::parse::{emit, event};
 use crate::product::{PRODUCTS, Product};
-use crate::sync::Chain;
+use crate::sync::{Chain, Span};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{Body, Channel, Gap, GapCause, Instrument, InstrumentId, LaneFact, Ts};
+use model::{Body, Channel, Event, Flags, Gap, GapCause, Instrument, InstrumentId, LaneFact, Stamp, Ts};
 use source::{Action, Malformed, refit};
 use std::sync::Arc;
 
@@ -14,39 +14,164 @@ use std::sync::Arc;
 const WIDENED_MAX: u8 = 8;
 /// How many instruments a recording may name.
 const LISTED_MAX: usize = 20_000;
+/// How many streams a recording may name.
+const ROUTES_MAX: usize = 100_000;
 /// How many bytes of changes may wait for a snapshot, a book.
-pub const BUFFER_BYTES_MAX: usize = 8 << 20;
+const WAITING_BYTES_MAX: usize = 8 << 20;
+
+/// Makes an event of this source.
+#[inline]
+pub fn event(
+    instrument: &Arc<Instrument>,
+    channel: Channel,
+    ts_event: Option<Ts>,
+    now: Ts,
+    body: Body,
+) -> Event {
+    let stamp = Stamp { ts_event, ts_recv: now };
+    Event { source: NAME, instrument: Arc::clone(instrument), channel, flags: Flags::NONE, stamp, body }
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Prints.
+    Trade,
+    /// Merged prints.
+    AggTrade,
+    /// Best bid and offer.
+    Quote,
+    /// Changes of a book.
+    Depth,
+    /// Whole best levels.
+    Top,
+    /// Statistics of 24 hours.
+    DayStats,
+    /// Bars.
+    Bar,
+    /// Mark price, index price, funding.
+    Mark,
+    /// Forced orders.
+    Forced,
+}
+
+impl Kind {
+    /// What a stream of that name carries; `None` where it is none of ours.
+    pub fn of_stream(name: &[u8]) -> Option<Self> {
+        let at = name.iter().position(|b| *b == b'@')?;
+        let rest = name.get(at + 1..).unwrap_or_default();
+        match rest {
+            b"trade" => Some(Self::Trade),
+            b"aggTrade" => Some(Self::AggTrade),
+            b"bookTicker" => Some(Self::Quote),
+            b"depth" => Some(Self::Depth),
+            b"ticker" => Some(Self::DayStats),
+            b"markPrice" | b"markPrice@1s" => Some(Self::Mark),
+            b"forceOrder" => Some(Self::Forced),
+            _ if rest.starts_with(b"depth@") => Some(Self::Depth),
+            _ if rest.starts_with(b"kline_") => Some(Self::Bar),
+            [b'd', b'e', b'p', b't', b'h', b'0'..=b'9', ..] => Some(Self::Top),
+            _ => None,
+        }
+    }
+
+    /// What a payload of that `e` is where no stream is named.
+    pub fn of_event(e: &[u8]) -> Option<Self> {
+        match e {
+            b"trade" => Some(Self::Trade),
+            b"aggTrade" => Some(Self::AggTrade),
+            b"bookTicker" => Some(Self::Quote),
+            b"depthUpdate" => Some(Self::Depth),
+            b"24hrTicker" => Some(Self::DayStats),
+            b"kline" => Some(Self::Bar),
+            b"markPriceUpdate" => Some(Self::Mark),
+            b"forceOrder" => Some(Self::Forced),
+            _ => None,
+        }
+    }
+
+    /// The `e` of its payloads, where they have one.
+    pub const fn event(self) -> &'static [u8] {
+        match self {
+            Self::Trade => b"trade",
+            Self::AggTrade => b"aggTrade",
+            Self::Quote => b"bookTicker",
+            Self::Depth | Self::Top => b"depthUpdate",
+            Self::DayStats => b"24hrTicker",
+            Self::Bar => b"kline",
+            Self::Mark => b"markPriceUpdate",
+            Self::Forced => b"forceOrder",
+        }
+    }
+}
+
+/// Where the payloads of a stream go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What they are.
+    pub kind: Kind,
+    /// The place of their instrument.
+    pub at: usize,
+}
 
 /// What a book is doing.
+#[derive(Debug)]
 pub enum Book {
     /// Nothing has come yet.
     Idle,
     /// Changes wait for a snapshot.
-    Waiting(Buffer),
+    Waiting(Waiting),
     /// It follows the venue.
     Live(Chain),
 }
 
 /// Changes that wait for a snapshot, as they came.
-#[derive(Default)]
-pub struct Buffer {
-    /// The payloads with the times they came at.
-    pub frames: Vec<(Box<[u8]>, Ts)>,
-    bytes: usize,
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// In the order they came.
+    pub frames: Vec<Held>,
+    /// Their payloads' size.
+    pub bytes: usize,
     /// How many snapshots were asked for in vain.
     pub tries: u32,
+    /// Whether a snapshot is being asked for.
+    pub asked: Asked,
 }
 
-impl Buffer {
+/// Where the request for a snapshot is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// Not made.
+    #[default]
+    No,
+    /// Behind those of other books.
+    Queued,
+    /// On its way.
+    Flying,
+}
+
+/// A change that waits.
+#[derive(Debug)]
+pub struct Held {
+    /// Which states it joins.
+    pub span: Span,
+    /// When it came.
+    pub came: Ts,
+    /// The payload.
+    pub payload: Box<[u8]>,
+}
+
+impl Waiting {
     /// Adds a change; false where the cap is reached.
-    pub fn push(&mut self, frame: &[u8], now: Ts) -> bool {
-        self.bytes += frame.len();
-        self.frames.push((frame.into(), now));
-        self.bytes <= BUFFER_BYTES_MAX
+    pub fn push(&mut self, held: Held) -> bool {
+        self.bytes += held.payload.len();
+        self.frames.push(held);
+        self.bytes <= WAITING_BYTES_MAX
     }
 }
 
 /// One instrument.
+#[derive(Debug)]
 pub struct Listed {
     /// The definition in force.
     pub instrument: Arc<Instrument>,
@@ -56,6 +181,8 @@ pub struct Listed {
     pub book: Book,
     /// A recorded snapshot that came before the first change.
     pub held: Option<Box<[u8]>>,
+    /// The last print and the last merged print.
+    pub last_ids: [Option<u64>; 2],
     widened: u8,
 }
 
@@ -64,39 +191,54 @@ impl Listed {
     ///
     /// # Errors
     /// The fault itself where it is another, none holds the number, or it happened too often.
+    #[cold]
     pub fn widen(&mut self, fault: Malformed, now: Ts, out: &mut Vec<Action>) -> Result<(), Malformed> {
         if self.widened >= WIDENED_MAX {
             return Err(fault);
         }
         self.instrument = refit(&self.instrument, &fault).ok_or(fault)?;
         self.widened += 1;
-        emit(event(&self.instrument, Channel::Instruments, None, now, Body::Instrument), out);
+        self.emit(Channel::Instruments, None, now, Body::Instrument, out);
         Ok(())
     }
 
-    /// Says that the book lost continuity, where it had any, and forgets it.
-    pub fn gap(&mut self, cause: GapCause, to_seq: Option<u64>, now: Ts, out: &mut Vec<Action>) {
-        if let Book::Live(chain) = &self.book {
-            let gap = Gap { cause, from_seq: Some(chain.at()), to_seq };
-            emit(event(&self.instrument, Channel::Book, None, now, Body::Gap(gap)), out);
+    /// Emits an event of this instrument.
+    #[inline]
+    pub fn emit(&self, channel: Channel, ts: Option<Ts>, now: Ts, body: Body, out: &mut Vec<Action>) {
+        out.push(Action::Emit(event(&self.instrument, channel, ts, now, body)));
+    }
+
+    /// Says that the book lost continuity, where it had any, and forgets it. True where it was live.
+    pub fn gap(&mut self, cause: GapCause, to_seq: Option<u64>, now: Ts, out: &mut Vec<Action>) -> bool {
+        let from_seq = match &self.book {
+            Book::Live(chain) => Some(chain.at()),
+            Book::Idle | Book::Waiting(_) => None,
+        };
+        if from_seq.is_some() || cause == GapCause::Overflow {
+            self.emit(Channel::Book, None, now, Body::Gap(Gap { cause, from_seq, to_seq }), out);
         }
         self.book = Book::Idle;
+        from_seq.is_some()
     }
 
     /// Tells what became of a subscription.
     pub fn fact(&self, channel: Channel, fact: LaneFact, now: Ts, out: &mut Vec<Action>) {
-        emit(event(&self.instrument, channel, None, now, Body::Lane(fact)), out);
+        self.emit(channel, None, now, Body::Lane(fact), out);
     }
 
     /// Says that the book waits, in these words.
-    pub fn syncing(&self, words: String, now: Ts, out: &mut Vec<Action>) {
+    pub fn syncing(&self, words: impl Into<Box<str>>, now: Ts, out: &mut Vec<Action>) {
         self.fact(Channel::Book, LaneFact::Syncing(words.into()), now, out);
     }
 }
 
+type Map<V> = HashMap<Box<[u8]>, V, FixedState>;
+
 /// All instruments of a session.
+#[derive(Debug)]
 pub struct Table {
-    by_symbol: [HashMap<Box<[u8]>, usize, FixedState>; 3],
+    routes: Map<Route>,
+    by_symbol: [Map<usize>; 3],
     all: Vec<Listed>,
     growing: bool,
 }
@@ -104,12 +246,24 @@ pub struct Table {
 impl Table {
     /// Empty; `growing` where unknown symbols get a provisional definition.
     pub fn new(growing: bool) -> Self {
-        let map = || HashMap::with_hasher(FixedState::default());
-        Self { by_symbol: [map(), map(), map()], all: Vec::new(), growing }
+        let (all, routes) = (Vec::new(), Map::default());
+        Self { routes, by_symbol: [Map::default(), Map::default(), Map::default()], all, growing }
+    }
+
+    /// Where payloads of a stream go.
+    #[inline]
+    pub fn route(&self, stream: &[u8]) -> Option<Route> {
+        self.routes.get(stream).copied()
+    }
+
+    /// Remembers where payloads of a stream go.
+    pub fn set_route(&mut self, stream: &[u8], route: Route) {
+        if self.routes.len() < ROUTES_MAX || self.routes.contains_key(stream) {
+            self.routes.insert(stream.into(), route);
+        }
     }
 
     /// The place of a symbol; in a recording an unknown one gets a provisional definition.
-    #[inline]
     pub fn place(&mut self, product: &'static Product, symbol: &[u8]) -> Option<usize> {
         if let Some(at) = self.by_symbol.get(product.endpoint).and_then(|map| map.get(symbol)) {
             return Some(*at);
@@ -120,22 +274,25 @@ impl Table {
             return None;
         }
         let symbol = std::str::from_utf8(symbol).ok()?;
-        Some(self.put(&Arc::new(listing::provisional(product, symbol))))
+        Some(self.put(product, &Arc::new(listing::provisional(product, symbol))))
     }
 
     /// Adds an instrument or gives it this definition.
-    pub fn put(&mut self, instrument: &Arc<Instrument>) -> usize {
-        let product = Product::named(&instrument.product).unwrap_or(&PRODUCTS[0]);
+    pub fn put(&mut self, product: &'static Product, instrument: &Arc<Instrument>) -> usize {
         let next = self.all.len();
         let Some(map) = self.by_symbol.get_mut(product.endpoint) else { return next };
         let at = *map.entry(instrument.symbol.as_bytes().into()).or_insert(next);
         match self.all.get_mut(at) {
-            Some(listed) => listed.instrument = Arc::clone(instrument),
+            Some(listed) => {
+                listed.instrument = Arc::clone(instrument);
+                listed.widened = 0;
+            }
             None => self.all.push(Listed {
                 instrument: Arc::clone(instrument),
                 product,
                 book: Book::Idle,
                 held: None,
+                last_ids: [None; 2],
                 widened: 0,
             }),
         }
@@ -144,33 +301,90 @@ impl Table {
 
     /// Puts a definition in force that came from outside.
     pub fn define(&mut self, instrument: &Arc<Instrument>) {
-        let known = Product::named(&instrument.product)
-            .and_then(|p| self.by_symbol.get(p.endpoint))
-            .is_some_and(|map| map.contains_key(instrument.symbol.as_bytes()));
-        if *instrument.venue == *crate::NAME && (known || self.growing && self.all.len() < LISTED_MAX) {
-            self.put(instrument);
+        let Some(product) = Product::named(&instrument.product) else { return };
+        let map = self.by_symbol.get(product.endpoint);
+        let known = map.is_some_and(|map| map.contains_key(instrument.symbol.as_bytes()));
+        let room = self.growing && self.all.len() < LISTED_MAX;
+        if *instrument.venue == *NAME && (known || room) {
+            self.put(product, instrument);
         }
     }
 
+    /// The instrument at a place.
     #[inline]
     pub fn get(&self, at: usize) -> Option<&Listed> {
         self.all.get(at)
     }
 
+    /// The instrument at a place.
     #[inline]
     pub fn get_mut(&mut self, at: usize) -> Option<&mut Listed> {
         self.all.get_mut(at)
     }
 
+    /// All of them.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Listed> {
         self.all.iter_mut()
     }
 
-    pub fn len(&self) -> usize {
+    /// How many there are.
+    pub const fn len(&self) -> usize {
         self.all.len()
     }
 
+    /// The place of an instrument.
     pub fn by_id(&self, id: InstrumentId) -> Option<usize> {
         self.all.iter().position(|l| l.instrument.id == id)
+    }
+}
+
+/// The section that a recorded URL belongs to.
+pub fn by_url(url: &str) -> Option<&'static Product> {
+    let [spot, usdm, coinm] = &PRODUCTS;
+    let parts = [
+        ("fstream", usdm),
+        ("fapi", usdm),
+        ("dstream", coinm),
+        ("dapi", coinm),
+        ("stream.binance", spot),
+        ("data-stream", spot),
+        ("api.binance", spot),
+        ("data-api", spot),
+    ];
+    parts.into_iter().find(|(part, _)| url.contains(part)).map(|(_, product)| product)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stream_carries_follows_from_its_name() {
+        let all = [
+            ("btcusdt@trade", Some(Kind::Trade)),
+            ("btcusdt@depth", Some(Kind::Depth)),
+            ("btcusdt@depth@0ms", Some(Kind::Depth)),
+            ("btcusdt@depth20@100ms", Some(Kind::Top)),
+            ("btcusdt@depth5", Some(Kind::Top)),
+            ("btcusdt@kline_1m", Some(Kind::Bar)),
+            ("btcusdt@markPrice@1s", Some(Kind::Mark)),
+            ("btcusdt@miniTicker", None),
+            ("btcusdt@depthSnapshot", None),
+            ("!ticker@arr", None),
+            ("btcusdt", None),
+        ];
+        for (name, kind) in all {
+            assert_eq!(Kind::of_stream(name.as_bytes()), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_recorded_address_tells_the_section() {
+        let name = |url: &str| by_url(url).map(|p| p.name);
+        assert_eq!(name("wss://fstream.binance.com/stream?streams=x"), Some("usdm"));
+        assert_eq!(name("https://dapi.binance.com/dapi/v1/depth?symbol=BTCUSD_PERP"), Some("coinm"));
+        assert_eq!(name("wss://stream.binance.com:9443/ws"), Some("spot"));
+        assert_eq!(name("https://api.binance.com/api/v1/depth"), Some("spot"));
+        assert_eq!(name(""), None);
     }
 }

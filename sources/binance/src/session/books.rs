@@ -1,279 +1,347 @@
 //! Books: changes, snapshots, and what joins them.
 
-use super::{Answer, BinanceSession, TIMER_BOOK};
-use crate::cold;
-use crate::parse::{self, Fields, Result, emit};
-use crate::sync::{Chain, Span, Step};
-use crate::table::{Book, Buffer};
-use model::{Body, Channel, Event, GapCause, Ts};
+use super::{Answer, BinanceSession, TIMER_BOOK, head};
+use crate::parse::{self, Ids, Result, missing};
+use crate::sync::{self, Rule, Span, Step};
+use crate::table::{Asked, Book, Held, Waiting};
+use model::{Body, Channel, Delta, GapCause, Snapshot, Ts};
 use source::{Action, Cursor, Malformed, What};
+use std::collections::VecDeque;
+use std::ops::Range;
 
 /// How long after a snapshot that was too old the next is asked for, in ms; doubled with each try.
-const AGAIN_MS: u64 = 500;
+const AGAIN_MS: u64 = 250;
 /// The longest wait between two snapshots, in ms.
 const AGAIN_MS_MAX: u64 = 30_000;
+/// How long after the acknowledgement a snapshot is asked for although no change has come, in ms.
+const PATIENCE_MS: u64 = 5_000;
+/// After how long an answer is taken for lost, in ms.
+const LOST_MS: u64 = 120_000;
+/// How many snapshots are asked for at a time.
+const FLYING_MAX: usize = 8;
+/// How many bytes may wait in all books of a session together.
+const ALL_BYTES_MAX: usize = 64 << 20;
+
+/// The snapshots that a session asks for.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots {
+    /// Places of books, in the order they will be asked for.
+    queue: VecDeque<usize>,
+    /// How many are being asked for.
+    flying: usize,
+    /// How many bytes wait, changes and recorded snapshots.
+    bytes: usize,
+    /// The book that began to wait last.
+    latest: Option<usize>,
+    /// A recorded snapshot of which the recording does not say whose it is.
+    bare: Option<Box<[u8]>>,
+}
+
+/// The change of a book in the frame at hand.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// Whose.
+    pub at: usize,
+    /// Which states it joins.
+    pub span: Span,
+    /// The venue's time.
+    pub ts: Option<Ts>,
+    /// Where its payload stands in the frame.
+    pub payload: Range<usize>,
+}
+
+/// Which states an event joins.
+pub(super) fn span(rule: Rule, ids: &Ids) -> Result<Span> {
+    let id = |id: i64| u64::try_from(id).ok();
+    let after = id(ids.last).ok_or(missing("u"))?;
+    // The first event of a book on futures has `pu` -1.
+    let before = match (rule, ids.first, ids.before) {
+        (Rule::Chained, _, Some(before)) => id(before).unwrap_or(0),
+        (Rule::Counted, Some(first), _) => id(first).unwrap_or(0).saturating_sub(1),
+        (Rule::Chained, _, None) => return Err(missing("pu")),
+        (Rule::Counted, None, _) => return Err(missing("U")),
+    };
+    Ok(Span { before, after })
+}
+
+/// Asks to be woken where no change came in a while.
+pub(super) fn arm(at: usize, now: Ts, out: &mut Vec<Action>) {
+    out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(PATIENCE_MS) });
+}
 
 impl BinanceSession {
-    /// A change of a book.
-    pub(super) fn change<'a>(
-        &mut self,
-        at: usize,
-        fields: &Fields<'a>,
-        start: &Cursor<'a>,
-        end: &Cursor<'a>,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) -> Result<()> {
-        let span = span(fields, start)?;
-        let Some(listed) = self.table.get_mut(at) else { return Ok(()) };
+    /// A change of a book, its levels in `sides`.
+    #[inline]
+    pub(super) fn changed(&mut self, change: &Change, frame: &[u8], now: Ts, out: &mut Vec<Action>) {
+        let Some(listed) = self.table.get_mut(change.at) else { return };
         if let Book::Live(chain) = &mut listed.book {
-            let from = chain.at();
-            let mut next = *chain;
-            match next.step(span) {
-                Step::Old => {
-                    out.push(Action::Control("change that the book has already"));
-                    return Ok(());
-                }
+            match chain.step(change.span) {
                 Step::Apply(prev) => {
-                    *chain = next;
-                    return self.apply(at, fields, prev, now, out);
+                    let levels = self.sides.levels();
+                    let (prev_seq, seq) = (Some(prev), Some(change.span.after));
+                    let delta = Delta { prev_seq, seq, levels, checksum: None, epoch: 0 };
+                    listed.emit(Channel::Book, change.ts, now, Body::Delta(delta), out);
+                    return;
                 }
+                Step::Old => return out.push(Action::Control("covered_delta")),
                 Step::Hole => {
-                    let words = format!("changes between {from} and {} are missing", span.before);
-                    listed.gap(GapCause::Sequence, Some(span.after), now, out);
-                    listed.syncing(words, now, out);
+                    let words =
+                        format!("changes between {} and {} are missing", chain.at(), change.span.before);
+                    listed.gap(GapCause::Sequence, Some(change.span.after), now, out);
+                    self.start_over(change.at, &words, now, out);
                 }
             }
         }
-        self.hold(at, start.between(end), now, out);
-        Ok(())
+        let payload = frame.get(change.payload.clone()).unwrap_or_default();
+        self.hold(change.at, Held { span: change.span, came: now, payload: payload.into() }, now, out);
     }
 
-    /// Emits a change; a number that does not fit widens the definition.
-    fn apply(
-        &mut self,
-        at: usize,
-        fields: &Fields<'_>,
-        prev: u64,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) -> Result<()> {
-        let scratch = &mut self.scratch;
-        let Some(listed) = self.table.get_mut(at) else { return Ok(()) };
-        loop {
-            match parse::delta(fields, &listed.instrument, prev, scratch, now) {
-                Ok(event) => {
-                    emit(event, out);
-                    return Ok(());
-                }
-                Err(fault) => {
-                    if let Err(fault) = listed.widen(fault, now, out) {
-                        let scale = matches!(fault.what, What::Scale(..));
-                        let cause = if scale { GapCause::Scale } else { GapCause::Malformed };
-                        listed.gap(cause, None, now, out);
-                        listed.syncing(format!("a change could not be read: {fault}"), now, out);
-                        return Err(fault);
-                    }
-                }
-            }
+    /// Lets a book wait for changes and a snapshot. Where it was live its `Gap` was told before.
+    pub(super) fn start_over(&mut self, at: usize, words: &str, now: Ts, out: &mut Vec<Action>) {
+        let Some(listed) = self.table.get_mut(at) else { return };
+        if let Book::Waiting(old) = &listed.book {
+            self.snapshots.bytes = self.snapshots.bytes.saturating_sub(old.bytes);
+        }
+        listed.book = Book::Waiting(Waiting::default());
+        self.snapshots.latest = Some(at);
+        listed.syncing(words, now, out);
+        if self.wanting {
+            arm(at, now, out);
         }
     }
 
     /// Keeps a change until a snapshot comes, and sees that one does.
-    fn hold(&mut self, at: usize, payload: &[u8], now: Ts, out: &mut Vec<Action>) {
+    fn hold(&mut self, at: usize, held: Held, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
-        let begins = matches!(listed.book, Book::Idle | Book::Live(_));
-        if begins {
-            listed.book = Book::Waiting(Buffer::default());
-            listed.syncing("waits for a snapshot".to_owned(), now, out);
+        if matches!(listed.book, Book::Idle) {
+            self.start_over(at, "waits for a snapshot", now, out);
         }
-        let Book::Waiting(buffer) = &mut listed.book else { return };
-        out.push(Action::Control("change that waits for a snapshot"));
-        if !buffer.push(payload, now) {
-            listed.book = Book::Idle;
-            listed.syncing("too many changes wait for a snapshot; begins anew".to_owned(), now, out);
+        let Some(listed) = self.table.get_mut(at) else { return };
+        let Book::Waiting(waiting) = &mut listed.book else { return };
+        let size = held.payload.len();
+        self.snapshots.bytes += size;
+        let first = waiting.frames.is_empty() && waiting.tries == 0;
+        out.push(Action::Control("held_delta"));
+        if !waiting.push(held) || self.snapshots.bytes > ALL_BYTES_MAX {
+            self.snapshots.bytes = self.snapshots.bytes.saturating_sub(waiting.bytes);
+            listed.gap(GapCause::Overflow, None, now, out);
+            return self.start_over(at, "too many changes wait for a snapshot: begins anew", now, out);
+        }
+        if first {
+            let found = listed.held.take();
+            if let Some(body) = &found {
+                self.snapshots.bytes = self.snapshots.bytes.saturating_sub(body.len());
+            }
+            if let Some(body) = found.or_else(|| self.snapshots.bare.take()) {
+                self.join(at, &body, now, out);
+            }
+        }
+        if first {
+            self.ask(at, now, out);
+        }
+    }
+
+    /// Asks for a snapshot where a book waits for one and none is on its way.
+    fn ask(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
+        let Some(listed) = self.table.get_mut(at) else { return };
+        let Book::Waiting(waiting) = &mut listed.book else { return };
+        if waiting.asked != Asked::No || !self.open || !self.wanting {
             return;
         }
-        if let Some(held) = listed.held.take() {
-            self.join(at, &held, now, out);
-        } else if begins && let Some(bare) = self.bare.take() {
-            self.join(at, &bare, now, out);
-        }
-        if begins {
-            self.fetch(at, out);
+        waiting.asked = Asked::Queued;
+        self.snapshots.queue.push_back(at);
+        self.fetch(now, out);
+    }
+
+    /// Sends requests for as many snapshots as may be asked for at a time.
+    fn fetch(&mut self, now: Ts, out: &mut Vec<Action>) {
+        while self.snapshots.flying < FLYING_MAX
+            && let Some(at) = self.snapshots.queue.pop_front()
+        {
+            let Some(listed) = self.table.get_mut(at) else { continue };
+            if let Book::Waiting(waiting) = &mut listed.book
+                && waiting.asked == Asked::Queued
+            {
+                waiting.asked = Asked::Flying;
+                let path = listed.product.depth_path(&listed.instrument.symbol);
+                let weight = listed.product.depth_weight(crate::product::DEPTH_LIMIT);
+                out.push(Action::Fetch { tag: at as u64, path, weight });
+                out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(LOST_MS) });
+                self.snapshots.flying += 1;
+            }
         }
     }
 
-    /// Asks for a snapshot where a book waits for one.
-    pub(super) fn fetch(&mut self, at: usize, out: &mut Vec<Action>) {
-        let Some(listed) = self.table.get(at) else { return };
-        if self.open && matches!(listed.book, Book::Waiting(_)) {
-            let path = listed.product.depth_path(&listed.instrument.symbol);
-            out.push(Action::Fetch { tag: at as u64, path, weight: listed.product.depth_weight });
+    /// The time to ask for a snapshot has come, or an answer is lost.
+    pub(super) fn book_timer(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
+        let Some(listed) = self.table.get_mut(at) else { return };
+        let Book::Waiting(waiting) = &mut listed.book else { return };
+        match waiting.asked {
+            Asked::No => self.ask(at, now, out),
+            Asked::Queued => {}
+            Asked::Flying => {
+                self.snapshots.flying = self.snapshots.flying.saturating_sub(1);
+                self.again(at, "no answer came to the request for a snapshot", None, now, out);
+                self.fetch(now, out);
+            }
         }
     }
 
-    pub(super) fn reply(
+    /// The answer to one of our own requests.
+    pub(super) fn snapshot_answer(
         &mut self,
-        tag: Option<u64>,
-        path: &str,
+        at: usize,
         answer: Answer<'_>,
         now: Ts,
         out: &mut Vec<Action>,
     ) {
-        if path.contains("/openInterest") {
-            return self.open_interest(tag, answer, now, out);
+        self.snapshots.flying = self.snapshots.flying.saturating_sub(1);
+        match self.table.get_mut(at).map(|l| &mut l.book) {
+            Some(Book::Waiting(waiting)) => {
+                waiting.asked = Asked::No;
+                if answer.status == 200 {
+                    self.join(at, answer.body, now, out);
+                } else {
+                    let words = format!("no snapshot: status {} {}", answer.status, head(answer.body));
+                    self.again(at, &words, answer.retry_ms, now, out);
+                }
+            }
+            Some(Book::Idle | Book::Live(_)) | None => out.push(Action::Control("snapshot_not_awaited")),
         }
-        if !path.is_empty() && !path.contains("/depth") {
-            return out.push(Action::Control("answer that nobody reads"));
+        self.fetch(now, out);
+    }
+
+    /// An answer found in a recording: used by the book that waits for it, kept where it comes before the first change.
+    pub(super) fn found_snapshot(&mut self, url: &str, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
+        if answer.status != 200 && answer.status != 0 {
+            return out.push(Action::Control("snapshot_refused"));
         }
-        let at = match tag {
-            Some(tag) => Some(tag as usize),
-            None => self.whose(path),
+        let room = self.snapshots.bytes + answer.body.len() <= ALL_BYTES_MAX;
+        let at = if url.is_empty() { self.awaiting() } else { self.place_of(url) };
+        let Some((at, listed)) = at.and_then(|at| Some((at, self.table.get_mut(at)?))) else {
+            if url.is_empty() && room {
+                self.snapshots.bare = Some(answer.body.into());
+            }
+            return out.push(Action::Control("snapshot_kept"));
         };
-        let Some(at) = at else {
-            // Of a book that has not begun; it is the first that does.
-            self.bare = Some(answer.body.into());
-            return out.push(Action::Control("snapshot of a book that has not begun"));
-        };
-        let Some(listed) = self.table.get_mut(at) else { return };
         match &listed.book {
-            Book::Waiting(_) if answer.status == 200 => self.join(at, answer.body, now, out),
-            Book::Waiting(_) => {
-                let words =
-                    format!("the snapshot was refused: status {} {}", answer.status, head(answer.body));
-                self.again(at, &words, answer.retry_ms, now, out);
+            Book::Waiting(waiting) if !waiting.frames.is_empty() => self.join(at, answer.body, now, out),
+            Book::Idle | Book::Waiting(_) => {
+                if room {
+                    let old = listed.held.replace(answer.body.into()).map_or(0, |body| body.len());
+                    self.snapshots.bytes = self.snapshots.bytes.saturating_sub(old) + answer.body.len();
+                }
+                out.push(Action::Control("snapshot_kept"));
             }
-            Book::Idle if tag.is_none() => {
-                listed.held = Some(answer.body.into());
-                out.push(Action::Control("snapshot of a book that has not begun"));
-            }
-            Book::Idle | Book::Live(_) => out.push(Action::Control("snapshot that nobody waits for")),
+            Book::Live(_) => out.push(Action::Control("snapshot_not_awaited")),
         }
     }
 
-    /// Whose book a recorded answer is: by the symbol in its URL, or the one that waits.
-    fn whose(&mut self, path: &str) -> Option<usize> {
-        if path.is_empty() {
-            let mut waiting = (0..self.table.len())
-                .filter(|at| self.table.get(*at).is_some_and(|l| matches!(l.book, Book::Waiting(_))));
-            return waiting.next_back();
-        }
-        let symbol = path.split(['?', '&']).find_map(|part| part.strip_prefix("symbol="))?.to_owned();
-        let product = super::by_url(path).or(self.product).unwrap_or(&crate::product::PRODUCTS[0]);
-        self.table.place(product, symbol.as_bytes())
+    /// The book that waits; where several do, the one that began last.
+    fn awaiting(&self) -> Option<usize> {
+        let waits = |at: &usize| matches!(self.table.get(*at).map(|l| &l.book), Some(Book::Waiting(_)));
+        self.snapshots.latest.filter(waits).or_else(|| (0..self.table.len()).rev().find(waits))
     }
 
     /// Begins a book: the snapshot, then the changes that waited.
     fn join(&mut self, at: usize, body: &[u8], now: Ts, out: &mut Vec<Action>) {
-        let event = match self.snapshot(at, body, now, out) {
-            Ok(event) => event,
+        let (last, ts) = match self.read_snapshot(at, body, now, out) {
+            Ok(read) => read,
             Err(fault) => {
                 out.push(Action::Malformed(fault));
-                let words = format!("the snapshot could not be read: {fault}: {}", head(body));
+                let words = format!("the snapshot cannot be read: {fault}: {}", head(body));
                 return self.again(at, &words, None, now, out);
             }
         };
-        let Body::Snapshot(snapshot) = &event.body else { return };
-        let Some(last) = snapshot.seq else {
+        let Ok(last) = u64::try_from(last) else {
             return self.again(at, "the venue has no snapshot yet", None, now, out);
         };
-        let mut chain = Chain::from_snapshot(last);
         let Some(listed) = self.table.get_mut(at) else { return };
-        let Book::Waiting(buffer) = &mut listed.book else { return };
-        let mut spans = buffer.frames.iter().map(|(frame, _)| {
-            let mut c = Cursor::new(frame);
-            let start = c.clone();
-            Fields::read(&mut c, |_| {}).and_then(|f| span(&f, &start))
-        });
-        let first = spans.find_map(|span| match span.map(|span| chain.step(span)) {
-            Ok(Step::Old) => None,
-            Ok(step) => Some(step),
-            Err(_) => Some(Step::Hole),
-        });
-        if first == Some(Step::Hole) {
-            let words = format!("the snapshot ({last}) is older than the first change that waits");
+        let rule = listed.product.rule;
+        let Book::Waiting(waiting) = &mut listed.book else { return };
+        let Some(chain) = sync::join(rule, last, waiting.frames.iter().map(|held| held.span)) else {
+            let words = format!("the snapshot ({last}) is older than the changes that wait");
             return self.again(at, &words, None, now, out);
-        }
-        let frames = std::mem::take(&mut buffer.frames);
-        listed.book = Book::Live(Chain::from_snapshot(last));
-        emit(event, out);
-        for (frame, came) in frames {
-            let mut c = Cursor::new(&frame);
-            let start = c.clone();
-            let read = Fields::read(&mut c, |_| {}).and_then(|f| self.change(at, &f, &start, &c, came, out));
-            if let Err(fault) = read {
+        };
+        let waiting = std::mem::take(waiting);
+        self.snapshots.bytes = self.snapshots.bytes.saturating_sub(waiting.bytes);
+        listed.book = Book::Live(chain);
+        let levels = self.sides.levels();
+        let snapshot = Snapshot { seq: Some(last), levels, checksum: None, epoch: 0 };
+        listed.emit(Channel::Book, ts, now, Body::Snapshot(snapshot), out);
+        for held in waiting.frames {
+            if let Err(fault) = self.release(at, &held, out) {
                 out.push(Action::Malformed(fault));
+                return self.lost(at, fault, now, out);
             }
         }
     }
 
-    /// Reads a snapshot as an event; its `seq` is `None` where the venue has none yet.
-    fn snapshot(&mut self, at: usize, body: &[u8], now: Ts, out: &mut Vec<Action>) -> Result<Event> {
-        let text = body.windows(19).any(|w| w == b"\"lastUpdateId\":-1,\"" || w == b"\"lastUpdateId\":-1,\n");
-        let mut c = Cursor::new(body);
-        let fields = if text {
-            let (instrument, scratch) = (self.table.get(at).map(|l| l.instrument.clone()), &mut self.scratch);
-            scratch.clear();
-            let Some(instrument) = instrument else { return Err(c.fault(What::Missing("instrument"))) };
-            let none =
-                model::Snapshot { seq: None, levels: model::Levels::default(), checksum: None, epoch: 0 };
-            return Ok(parse::event(&instrument, Channel::Book, None, now, Body::Snapshot(none)));
-        } else {
-            Fields::read(&mut c, |_| {})?
-        };
-        c.end()?;
-        if fields.last.is_none() {
-            return Err(Malformed { at: 0, what: What::Missing("lastUpdateId") });
-        }
-        let scratch = &mut self.scratch;
-        let Some(listed) = self.table.get_mut(at) else { return Err(c.fault(What::Missing("instrument"))) };
+    /// Reads a snapshot into `sides`; gives its id, which is negative where the venue has none yet, and its time.
+    fn read_snapshot(
+        &mut self,
+        at: usize,
+        body: &[u8],
+        now: Ts,
+        out: &mut Vec<Action>,
+    ) -> Result<(i64, Option<Ts>)> {
         loop {
-            match parse::snapshot(&fields, &listed.instrument, Channel::Book, scratch, now) {
-                Ok(event) => return Ok(event),
+            let Some(listed) = self.table.get_mut(at) else { return Err(missing("symbol")) };
+            let mut c = Cursor::new(body);
+            let read = parse::book(&mut c, &listed.instrument, &mut self.sides, &mut self.odd);
+            match read.and_then(|read| c.end().map(|()| read)) {
+                Ok((seen, ids)) => return Ok((ids.last, seen.ts)),
                 Err(fault) => listed.widen(fault, now, out)?,
             }
+        }
+    }
+
+    /// Emits a change that waited.
+    fn release(&mut self, at: usize, held: &Held, out: &mut Vec<Action>) -> Result<()> {
+        loop {
+            let Some(listed) = self.table.get_mut(at) else { return Ok(()) };
+            let mut c = Cursor::new(&held.payload);
+            match parse::book(&mut c, &listed.instrument, &mut self.sides, &mut self.odd) {
+                Ok((seen, _)) => {
+                    let change = Change { at, span: held.span, ts: seen.ts, payload: 0..held.payload.len() };
+                    self.changed(&change, &held.payload, held.came, out);
+                    return Ok(());
+                }
+                Err(fault) => listed.widen(fault, held.came, out)?,
+            }
+        }
+    }
+
+    /// A change of a book could not be read.
+    pub(super) fn lost(&mut self, at: usize, fault: Malformed, now: Ts, out: &mut Vec<Action>) {
+        let scale = matches!(fault.what, What::Scale(..));
+        let cause = if scale { GapCause::Scale } else { GapCause::Malformed };
+        let Some(listed) = self.table.get_mut(at) else { return };
+        if matches!(listed.book, Book::Live(_)) {
+            listed.gap(cause, None, now, out);
+            self.start_over(at, &format!("a change could not be read: {fault}"), now, out);
+        }
+    }
+
+    /// A frame could not be read, and it may have been any book's.
+    pub(super) fn lost_all(&mut self, fault: Malformed, now: Ts, out: &mut Vec<Action>) {
+        for at in 0..self.table.len() {
+            self.lost(at, fault, now, out);
         }
     }
 
     /// Asks for another snapshot after a while; the changes go on waiting.
     fn again(&mut self, at: usize, words: &str, retry_ms: Option<u64>, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
-        let Book::Waiting(buffer) = &mut listed.book else { return };
-        let wait =
-            AGAIN_MS.saturating_mul(1 << buffer.tries.min(8)).min(AGAIN_MS_MAX).max(retry_ms.unwrap_or(0));
-        buffer.tries += 1;
-        listed.syncing(format!("{words}; asks again in {wait} ms"), now, out);
-        out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(wait) });
-    }
-
-    fn open_interest(&mut self, tag: Option<u64>, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
-        let Some(listed) = tag.and_then(|tag| self.table.get(tag as usize)) else { return };
-        if answer.status != 200 {
-            let words = format!("status {} {}", answer.status, head(answer.body));
-            return listed.fact(Channel::OpenInterest, model::LaneFact::Syncing(words.into()), now, out);
-        }
-        match cold::open_interest(answer.body, &listed.instrument, now) {
-            Ok(event) => {
-                listed.fact(Channel::OpenInterest, model::LaneFact::Acked, now, out);
-                emit(event, out);
-            }
-            Err(fault) => out.push(Action::Malformed(fault)),
+        let Book::Waiting(waiting) = &mut listed.book else { return };
+        waiting.asked = Asked::No;
+        let wait = (AGAIN_MS << waiting.tries.min(10)).min(AGAIN_MS_MAX).max(retry_ms.unwrap_or(0));
+        waiting.tries = waiting.tries.saturating_add(1);
+        if self.wanting {
+            listed.syncing(format!("{words}; asks again in {wait} ms"), now, out);
+            out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(wait) });
+        } else {
+            listed.syncing(words, now, out);
         }
     }
-}
-
-fn span(fields: &Fields<'_>, start: &Cursor<'_>) -> Result<Span> {
-    let missing = |field| start.fault(What::Missing(field));
-    let after = fields.last.ok_or_else(|| missing("u"))?;
-    let before = match fields.before {
-        Some(before) => before,
-        None => fields.first.ok_or_else(|| missing("U"))?.saturating_sub(1),
-    };
-    Ok(Span { before, after })
-}
-
-/// The beginning of an answer, for people.
-fn head(body: &[u8]) -> String {
-    body.get(..body.len().min(80)).unwrap_or_default().escape_ascii().to_string()
 }

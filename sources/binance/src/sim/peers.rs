@@ -36,20 +36,6 @@ pub(super) struct Peers {
     pub refuse: u32,
 }
 
-impl Product {
-    const fn ping_ms(&self) -> u64 {
-        if self.futures { 180_000 } else { 20_000 }
-    }
-
-    const fn pong_ms(&self) -> i64 {
-        if self.futures { 600_000 } else { 60_000 }
-    }
-
-    const fn messages_max(&self) -> usize {
-        if self.futures { 10 } else { 5 }
-    }
-}
-
 impl Peers {
     pub fn new(lifetime_ms: u64, ping_ms: Option<u64>) -> Self {
         let maps = || BTreeMap::new();
@@ -72,7 +58,7 @@ impl Peers {
         };
         let Some(product) = PRODUCTS.get(endpoint) else { return refuse(out) };
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let (market_only, rest) = match (product.split, path) {
+        let (market_only, rest) = match (product.public != product.market, path) {
             (true, path) if path.starts_with("/public") => (Some(false), path.trim_start_matches("/public")),
             (true, path) if path.starts_with("/market") => (Some(true), path.trim_start_matches("/market")),
             (true, path) => (Some(false), path),
@@ -181,7 +167,7 @@ impl Peers {
         while client.heard.front().is_some_and(|at| now.ms_since(*at) >= 1_000) {
             client.heard.pop_front();
         }
-        if client.heard.len() > client.product.messages_max() {
+        if client.heard.len() > client.product.sends_max {
             return self.close(peer, 1008, "Too many requests", out);
         }
         let answer = self.request(peer, bytes);
@@ -277,10 +263,10 @@ impl Peers {
     pub fn age(&mut self, now: Ts, out: &mut Vec<SimAction>) {
         let (mut silent, mut told, mut over) = (Vec::new(), Vec::new(), Vec::new());
         for (peer, client) in &mut self.clients {
-            let every = self.ping_ms.unwrap_or(client.product.ping_ms());
+            let every = self.ping_ms.unwrap_or(client.product.ping_ms);
             if now >= client.opened.plus_ms(self.lifetime_ms) {
                 over.push(*peer);
-            } else if !client.ping.2 && now.ms_since(client.ping.0) >= client.product.pong_ms() {
+            } else if !client.ping.2 && now.ms_since(client.ping.0) >= client.product.pong_ms as i64 {
                 silent.push(*peer);
             } else if client.ping.2 && now >= client.ping.0.plus_ms(every) {
                 client.ping = (now, now.as_ms().to_string().into_bytes(), false);

@@ -26,7 +26,7 @@ pub(super) struct Weight {
 
 impl Weight {
     pub fn new(product: &Product) -> Self {
-        Self { max: if product.futures { 2_400 } else { 6_000 }, minute: 0, used: 0, ignored: 0 }
+        Self { max: product.weight_max, minute: 0, used: 0, ignored: 0 }
     }
 
     /// Takes from the weight: what is used, or the status and the seconds to wait.
@@ -83,19 +83,8 @@ fn with_retry(status: u16, seconds: i64) -> Answer {
 fn cost(call: &str, params: &BTreeMap<&str, &str>, product: &Product) -> u32 {
     let limit: u32 = params.get("limit").and_then(|l| l.parse().ok()).unwrap_or(100);
     match (call, product.futures) {
-        ("/depth", false) => match limit {
-            ..=100 => 5,
-            101..=500 => 25,
-            501..=1_000 => 50,
-            _ => 250,
-        },
-        ("/depth", true) => match limit {
-            ..=50 => 2,
-            51..=100 => 5,
-            101..=500 => 10,
-            _ => 20,
-        },
-        ("/exchangeInfo", false) => 20,
+        ("/depth", _) => product.depth_weight(limit),
+        ("/exchangeInfo", _) => product.listing_weight,
         ("/trades", false) => 25,
         ("/aggTrades", false) => 4,
         ("/klines" | "/ticker/24hr", false) => 2,

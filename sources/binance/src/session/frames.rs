@@ -1,0 +1,477 @@
+//! Frames: the envelope, the payload that a stream carries, control messages.
+
+use super::books::{Change, span};
+use super::BinanceSession;
+use crate::parse::{self, Result, Seen, missing};
+use crate::product::Product;
+use crate::table::{Kind, Listed, Route, event};
+use crate::cold;
+use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
+use source::{Action, Cursor, Fault, Malformed, What};
+
+/// What the keys of an object tell before it is read.
+#[derive(Default)]
+struct Look<'a> {
+    kind: &'a [u8],
+    symbol: &'a [u8],
+    has: Has,
+    /// How many digits stand behind the point of the first price found.
+    digits: Option<usize>,
+}
+
+/// Which keys are there.
+#[derive(Default)]
+struct Has {
+    stream: bool,
+    data: bool,
+    control: bool,
+    before: bool,
+    spot: bool,
+    futures: bool,
+    sizes: bool,
+    last: bool,
+    section: Option<u64>,
+}
+
+impl<'a> Look<'a> {
+    /// Looks as far as the object can be read.
+    fn at(c: &Cursor<'a>) -> Self {
+        let mut look = Self::default();
+        let _ = c.clone().object(|c, key| {
+            match key {
+                [b'e'] if c.peek() == Some(b'"') => look.kind = c.str()?,
+                [b's'] | b"symbol" if c.peek() == Some(b'"') => look.symbol = c.str()?,
+                [b'o' | b'k'] if c.peek() == Some(b'{') => look.inner(c)?,
+                b"st" => look.has.section = c.u64().ok(),
+                _ => {
+                    look.has.key(key);
+                    c.skip()?;
+                }
+            }
+            Ok(())
+        });
+        look
+    }
+
+    /// The symbol of a forced order, the price of a bar.
+    fn inner(&mut self, c: &mut Cursor<'a>) -> Result<()> {
+        c.object(|c, key| {
+            match key {
+                [b's'] => self.symbol = c.str()?,
+                [b'c'] => {
+                    let price = c.number()?;
+                    let point = price.iter().position(|b| *b == b'.');
+                    self.digits = Some(point.map_or(0, |at| price.len() - at - 1));
+                }
+                _ => c.skip().map(drop)?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether its keys are those of futures; `None` where both have the same.
+    fn futures(&self) -> Option<bool> {
+        match self.kind {
+            b"depthUpdate" => Some(self.has.before || self.has.futures),
+            b"trade" | b"aggTrade" => Some(!self.has.spot),
+            b"24hrTicker" => Some(!self.has.spot),
+            b"bookTicker" | b"markPriceUpdate" | b"forceOrder" => Some(true),
+            b"" => Some(false),
+            // Spot writes eight digits behind the point, always.
+            _ => self.digits.map(|digits| digits != 8),
+        }
+    }
+}
+
+impl Has {
+    fn key(&mut self, key: &[u8]) {
+        match key {
+            b"stream" => self.stream = true,
+            b"data" => self.data = true,
+            b"result" | b"code" | b"error" => self.control = true,
+            b"pu" => self.before = true,
+            [b'T'] => self.futures = true,
+            [b'M' | b'x'] => self.spot = true,
+            [b'B'] => self.sizes = true,
+            b"lastUpdateId" => self.last = true,
+            _ => {}
+        }
+    }
+}
+
+impl BinanceSession {
+    /// A frame: read whole before anything follows from it.
+    pub(super) fn frame(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) {
+        let read = self.read(bytes, now, out);
+        self.odd.tell(out);
+        match read {
+            Ok(()) => {
+                out.extend(self.made.drain(..).map(Action::Emit));
+                if let Some(change) = self.change.take() {
+                    self.changed(&change, bytes, now, out);
+                }
+            }
+            Err(fault) => {
+                self.made.clear();
+                self.change = None;
+                self.unreadable(bytes, fault, now, out);
+            }
+        }
+    }
+
+    /// What a frame that could not be read means for the books of this connection.
+    pub(super) fn unreadable(&mut self, bytes: &[u8], fault: Malformed, now: Ts, out: &mut Vec<Action>) {
+        out.push(Action::Malformed(fault));
+        let c = Cursor::new(bytes);
+        let stream = stream_of(&c);
+        if let Some(route) = stream.and_then(|name| self.table.route(name)) {
+            if route.kind == Kind::Depth {
+                self.lost(route.at, fault, now, out);
+            }
+            return;
+        }
+        let look = Look::at(&c);
+        match Kind::of_event(look.kind) {
+            Some(Kind::Depth) => {
+                let product = self.section(look.symbol, look.futures(), look.has.section);
+                match self.table.place(product, look.symbol) {
+                    Some(at) => self.lost(at, fault, now, out),
+                    None => self.lost_all(fault, now, out),
+                }
+            }
+            Some(_) => {}
+            None => self.lost_all(fault, now, out),
+        }
+    }
+
+    /// A frame of a combined stream, a bare one, or a control message.
+    fn read(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) -> Result<()> {
+        let mut c = Cursor::new(bytes);
+        if bytes.starts_with(b"{\"stream\":") {
+            return self.combined(&mut c, now, out);
+        }
+        if c.peek() == Some(b'[') {
+            c.array(|c| self.payload(b"", c, now, out))?;
+            return c.end();
+        }
+        let look = Look::at(&c);
+        if look.has.stream && look.has.data {
+            return self.combined(&mut c, now, out);
+        }
+        if look.has.control && look.kind.is_empty() {
+            return self.control(&mut c, now, out);
+        }
+        let stream = std::mem::take(&mut self.raw_stream);
+        let read = self.payload(&stream, &mut c, now, out);
+        self.raw_stream = stream;
+        read?;
+        c.end()
+    }
+
+    /// `{"stream":"btcusdt@trade","data":{…}}`
+    #[inline]
+    fn combined<'a>(&mut self, c: &mut Cursor<'a>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+        let (mut stream, mut later, mut done) = (None::<&'a [u8]>, None, false);
+        c.object(|c, key| {
+            match (key, stream) {
+                (b"stream", _) => stream = Some(c.str()?),
+                (b"data", Some(stream)) if !done => {
+                    done = true;
+                    self.data(stream, c, now, out)?;
+                }
+                (b"data", _) => {
+                    later = Some(c.clone());
+                    c.skip()?;
+                }
+                // Marks what another recorder made up from its own requests.
+                (b"generated", _) => c.skip().map(drop)?,
+                (other, _) => self.odd.note("frame", other, c.skip()?),
+            }
+            Ok(())
+        })?;
+        if let (Some(mut data), Some(stream), false) = (later, stream, done) {
+            done = true;
+            self.data(stream, &mut data, now, out)?;
+        }
+        if !done {
+            return Err(missing("data"));
+        }
+        c.end()
+    }
+
+    #[inline]
+    fn data(&mut self, stream: &[u8], c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+        if c.peek() == Some(b'[') {
+            c.array(|c| self.payload(stream, c, now, out))
+        } else {
+            self.payload(stream, c, now, out)
+        }
+    }
+
+    /// `{"result":null,"id":1}`, `{"code":2,"msg":"…","id":1}`
+    fn control(&mut self, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+        let (mut id, mut code, mut words) = (None, None, "");
+        c.object(|c, key| {
+            match key {
+                b"id" => {
+                    let value = c.skip()?;
+                    id = std::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok());
+                }
+                b"code" => code = Some(c.i64()?),
+                b"msg" => words = c.utf8()?,
+                b"error" => {
+                    code = code.or(Some(-1));
+                    let value = c.skip()?;
+                    words = std::str::from_utf8(value).unwrap_or_default();
+                }
+                b"result" => c.skip().map(drop)?,
+                other => self.odd.note("control", other, c.skip()?),
+            }
+            Ok(())
+        })?;
+        c.end()?;
+        out.push(Action::Control(if code.is_some() { "refusal" } else { "acknowledgement" }));
+        if let Some(id) = id {
+            self.answered(id, code.map(|code| (code, words)), now, out);
+        }
+        Ok(())
+    }
+
+    /// The object that a stream carries.
+    #[inline]
+    fn payload(&mut self, stream: &[u8], c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+        let route = match self.table.route(stream) {
+            Some(route) => route,
+            None => match self.resolve(stream, c, out)? {
+                Some(route) => route,
+                None => return Ok(()),
+            },
+        };
+        let start = c.clone();
+        loop {
+            *c = start.clone();
+            match self.take(route, c, now, out) {
+                Ok(seen) if self.suits(route, &seen) => return Ok(()),
+                Ok(seen) => {
+                    // In a recording of several sections: the same stream of another section.
+                    self.made.clear();
+                    self.change = None;
+                    let other = self.section(seen.symbol, seen.futures, None);
+                    let Some(at) = self.table.place(other, seen.symbol) else {
+                        return Err(start.fault(What::Rule("the payload is not its stream's")));
+                    };
+                    let route = Route { at, ..route };
+                    self.table.set_route(stream, route);
+                    *c = start.clone();
+                    let seen = self.take(route, c, now, out)?;
+                    return if self.suits(route, &seen) {
+                        Ok(())
+                    } else {
+                        Err(start.fault(What::Rule("the payload is not its stream's")))
+                    };
+                }
+                Err(fault) => match self.table.get_mut(route.at) {
+                    Some(listed) => listed.widen(fault, now, out)?,
+                    None => return Err(fault),
+                },
+            }
+        }
+    }
+
+    /// Whether a payload is what its stream's name says.
+    #[inline]
+    fn suits(&self, route: Route, seen: &Seen<'_>) -> bool {
+        let Some(listed) = self.table.get(route.at) else { return false };
+        let symbol = seen.symbol.is_empty() || seen.symbol == listed.instrument.symbol.as_bytes();
+        let kind = seen.kind.is_empty() || seen.kind == route.kind.event();
+        let known = self.product.is_some() || route.kind == Kind::Top;
+        symbol && kind && (known || seen.futures.is_none_or(|futures| futures == listed.product.futures))
+    }
+
+    /// Reads a payload into `made` or `change`.
+    #[inline]
+    fn take<'a>(
+        &mut self,
+        route: Route,
+        c: &mut Cursor<'a>,
+        now: Ts,
+        out: &mut Vec<Action>,
+    ) -> Result<Seen<'a>> {
+        let Self { table, odd, sides, made, change, .. } = self;
+        let Some(listed) = table.get_mut(route.at) else { return Err(missing("symbol")) };
+        let instrument = &listed.instrument;
+        let (channel, (seen, body)) = match route.kind {
+            Kind::Depth => {
+                let begin = c.position();
+                let (seen, ids) = parse::book(c, instrument, sides, odd)?;
+                let span = span(listed.product.rule, &ids)?;
+                *change = Some(Change { at: route.at, span, ts: seen.ts, payload: begin..c.position() });
+                return Ok(seen);
+            }
+            Kind::Quote => (Channel::Quote, parse::quote(c, instrument, odd)?),
+            Kind::Trade => {
+                let (seen, trade) = parse::trade(c, instrument, odd)?;
+                let Some(trade) = trade else {
+                    out.push(Action::Control("placeholder_trade"));
+                    return Ok(seen);
+                };
+                if is_repeated(listed, 0, &trade) {
+                    out.push(Action::Control("repeated_trade"));
+                    return Ok(seen);
+                }
+                (Channel::Trades, (seen, Body::Trade(trade)))
+            }
+            Kind::AggTrade => {
+                let (seen, trade) = parse::agg_trade(c, instrument, odd)?;
+                if is_repeated(listed, 1, &trade) {
+                    out.push(Action::Control("repeated_trade"));
+                    return Ok(seen);
+                }
+                (Channel::AggTrades, (seen, Body::Trade(trade)))
+            }
+            Kind::Top => {
+                let (seen, ids) = parse::book(c, instrument, sides, odd)?;
+                let seq = u64::try_from(ids.last).ok();
+                let body = Snapshot { seq, levels: sides.levels(), checksum: None, epoch: 0 };
+                (Channel::BookTop, (seen, Body::Snapshot(body)))
+            }
+            Kind::DayStats => (Channel::DayStats, cold::day_stats(c, listed.product, odd)?),
+            Kind::Bar => (Channel::Bars, cold::bar(c, listed.product, odd)?),
+            Kind::Forced => (Channel::Liquidations, cold::liquidation(c, odd)?),
+            Kind::Mark => {
+                let (seen, marks) = cold::marks(c, odd)?;
+                let mut push = |channel, body| made.push(event(instrument, channel, seen.ts, now, body));
+                push(Channel::MarkPrice, Body::MarkPrice(marks.mark));
+                if let Some(index) = marks.index {
+                    push(Channel::IndexPrice, Body::IndexPrice(index));
+                }
+                if let Some(funding) = marks.funding {
+                    push(Channel::Funding, Body::Funding(Box::new(funding)));
+                }
+                return Ok(seen);
+            }
+        };
+        made.push(event(&listed.instrument, channel, seen.ts, now, body));
+        Ok(seen)
+    }
+
+    /// Finds out where a payload goes whose stream was not seen before, or that names none. `None` where it goes nowhere;
+    /// then it was passed over.
+    #[cold]
+    fn resolve(&mut self, stream: &[u8], c: &mut Cursor<'_>, out: &mut Vec<Action>) -> Result<Option<Route>> {
+        let look = Look::at(c);
+        if look.kind == b"serverShutdown" {
+            c.skip()?;
+            out.push(Action::Control("server_shutdown"));
+            let why = "the venue says that it will close the connection".to_owned();
+            out.push(Action::Close { fault: Fault::Planned, why });
+            return Ok(None);
+        }
+        let named = Kind::of_stream(stream);
+        let by_shape = || match (look.kind, look.has.sizes, look.has.last) {
+            (b"", true, _) => Some(Kind::Quote),
+            (b"", _, true) if stream.is_empty() => Some(Kind::Top),
+            (e, ..) => Kind::of_event(e),
+        };
+        let Some(kind) = named.or_else(by_shape) else {
+            let name = if look.kind.is_empty() { stream } else { look.kind };
+            c.skip()?;
+            if self.is_known_event(name) {
+                out.push(Action::Control("event_not_used"));
+            } else {
+                self.odd.note("event", name, b"");
+            }
+            return Ok(None);
+        };
+        let prefix = stream.split(|b| *b == b'@').next().unwrap_or_default().to_ascii_uppercase();
+        let symbol = if look.symbol.is_empty() { prefix.as_slice() } else { look.symbol };
+        if symbol.is_empty() {
+            if look.kind.is_empty() && kind == Kind::Top {
+                c.skip()?;
+                out.push(Action::Control("book_without_symbol"));
+                return Ok(None);
+            }
+            return Err(c.fault(What::Missing("s")));
+        }
+        let product = self.section(symbol, look.futures(), look.has.section);
+        let Some(at) = self.table.place(product, symbol) else {
+            c.skip()?;
+            out.push(Action::Control("instrument_not_wanted"));
+            return Ok(None);
+        };
+        let route = Route { kind, at };
+        if named.is_some() && !self.wanting {
+            self.table.set_route(stream, route);
+        }
+        Ok(Some(route))
+    }
+
+    /// Events that the venue is known to have and that are no channel of ours.
+    fn is_known_event(&self, name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"24hrMiniTicker"
+                | b"1hTicker"
+                | b"4hTicker"
+                | b"1dTicker"
+                | b"avgPrice"
+                | b"referencePrice"
+                | b"blockTrade"
+                | b"continuous_kline"
+                | b"indexPrice_kline"
+                | b"markPrice_kline"
+                | b"contractInfo"
+                | b"compositeIndex"
+                | b"assetIndexUpdate"
+                | b"indexPriceUpdate"
+                | b"tradingSession"
+        )
+    }
+
+    /// The section of a payload: the connection's, or in a recording what the payload shows.
+    pub(super) fn section(
+        &mut self,
+        symbol: &[u8],
+        futures: Option<bool>,
+        section: Option<u64>,
+    ) -> &'static Product {
+        let by_symbol = || match section {
+            Some(2) => Product::named("coinm").unwrap_or_else(Product::spot),
+            _ => Product::of_futures(symbol),
+        };
+        match self.product {
+            Some(product) if self.wanting || !product.futures => return product,
+            Some(_) => return by_symbol(),
+            None => {}
+        }
+        let found = match futures {
+            Some(true) => by_symbol(),
+            Some(false) => Product::spot(),
+            None if symbol.contains(&b'_') => by_symbol(),
+            None => return self.guess.unwrap_or_else(Product::spot),
+        };
+        self.guess = Some(found);
+        found
+    }
+}
+
+/// Whether a print has the id of the one before it, which the venue told twice.
+#[inline]
+fn is_repeated(listed: &mut Listed, which: usize, trade: &Trade) -> bool {
+    let TradeId::Num(id) = trade.id else { return false };
+    let Some(last) = listed.last_ids.get_mut(which) else { return false };
+    last.replace(id) == Some(id)
+}
+
+/// The stream that a frame names, where it can be read that far.
+fn stream_of<'a>(c: &Cursor<'a>) -> Option<&'a [u8]> {
+    let mut name = None;
+    let _ = c.clone().object(|c, key| {
+        if key == b"stream" {
+            name = Some(c.str()?);
+            return Err(c.fault(What::Eof));
+        }
+        c.skip().map(drop)
+    });
+    name
+}
