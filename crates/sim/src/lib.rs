@@ -1,1 +1,7 @@
-//! sim
+//! Hosts the simulators of sources: on real ports ([`host`]), and in memory under virtual time and faults ([`world`]).
+
+pub mod host;
+mod reader;
+pub mod world;
+
+pub use world::{Faults, Outcome, Plan, run};

@@ -22,6 +22,8 @@ pub struct Prints {
 #[derive(Debug, Default)]
 struct Told {
     last: Option<u64>,
+    /// Which of the 64 numbers up to the last were told; the lowest bit is the last.
+    recent: u64,
     texts: VecDeque<Box<str>>,
 }
 
@@ -31,7 +33,7 @@ impl Prints {
         self.guard_until = Some(now.plus_ms(GUARD_MS));
     }
 
-    /// Whether an event is to be told; remembers it if so.
+    /// Whether an event is to be told; remembers it if so. A print that comes again right away is never told twice.
     #[inline]
     pub fn pass(&mut self, event: &Event) -> bool {
         let Body::Trade(trade) = &event.body else { return true };
@@ -43,8 +45,7 @@ impl Prints {
                 return false;
             }
         }
-        told.note(&trade.id);
-        true
+        told.note(&trade.id)
     }
 }
 
@@ -56,20 +57,35 @@ impl Told {
         }
     }
 
+    /// Remembers an id; false where it is known. Of numbers the last 64 are known one by one.
     #[inline]
-    fn note(&mut self, id: &TradeId) {
+    fn note(&mut self, id: &TradeId) -> bool {
         match id {
             TradeId::Num(n) => {
-                let last = self.last.get_or_insert(*n);
-                if *n > *last || *last - *n >= RESTART {
-                    *last = *n;
+                let Some(last) = self.last.filter(|last| *n > *last || *last - *n < RESTART) else {
+                    (self.last, self.recent) = (Some(*n), 1);
+                    return true;
+                };
+                if *n > last {
+                    let by = u32::try_from(*n - last).unwrap_or(u32::MAX);
+                    self.recent = self.recent.checked_shl(by).unwrap_or(0) | 1;
+                    self.last = Some(*n);
+                    return true;
                 }
+                let bit = u32::try_from(last - *n).ok().and_then(|back| 1_u64.checked_shl(back)).unwrap_or(0);
+                let known = self.recent & bit != 0;
+                self.recent |= bit;
+                !known
             }
             TradeId::Text(text) => {
+                if self.texts.contains(text) {
+                    return false;
+                }
                 if self.texts.len() >= TEXTS_MAX {
                     self.texts.pop_front();
                 }
                 self.texts.push_back(text.clone());
+                true
             }
         }
     }

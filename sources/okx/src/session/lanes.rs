@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{OkxSession, TIMER_CHORES};
 use crate::subscribe::{Control, Key, Topic, frames, topic};
-use model::{Channel, LaneFact, Ts};
+use model::{Channel, GapCause, LaneFact, Ts};
 use source::{Action, Fault, Shard};
 
 /// The first pause before something is asked for again; it doubles each time.
@@ -280,7 +280,12 @@ impl OkxSession {
     fn acked(&mut self, control: &Control<'_>, now: Ts, out: &mut Vec<Action>) {
         let Some(sub) = self.lanes.subs.iter_mut().find(|s| control.names(&s.topic)) else { return };
         let news = !sub.known;
-        (sub.standing, sub.known) = (Standing::Acked, true);
+        sub.known = true;
+        // The answer to an earlier request says nothing about the last one.
+        let id = control.id.as_deref().and_then(|id| id.parse::<u64>().ok());
+        if id.is_none_or(|id| id == sub.request) {
+            sub.standing = Standing::Acked;
+        }
         if !sub.topic.is_book() {
             (sub.due, sub.tries) = (None, 0);
         }
@@ -320,6 +325,7 @@ impl OkxSession {
             for (at, channel) in &sub.lanes {
                 let Some(listed) = self.table.get_mut(*at) else { continue };
                 if *channel == Channel::Book {
+                    listed.gap(GapCause::VenueReset, None, now, out);
                     listed.book.reset();
                 }
                 listed.fact(*channel, LaneFact::Refused(words.as_str().into()), now, out);

@@ -1,0 +1,94 @@
+//! A reader as any client is one: it keeps books by what is published, and checks what it was promised.
+
+use book::Book;
+use model::{Body, Channel, Event, InstrumentId, TradeId};
+use source::SimBook;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many broken promises are told in words.
+const WORDS_MAX: usize = 20;
+
+/// Books as published, and what was wrong with what was published.
+#[derive(Default)]
+pub(crate) struct Reader {
+    books: BTreeMap<InstrumentId, Option<Book>>,
+    trades: BTreeMap<(InstrumentId, Channel), BTreeSet<u64>>,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// Events that were told.
+    pub events: u64,
+    /// Broken promises, in words.
+    pub wrong: Vec<String>,
+    /// A hash of everything that was told, in order.
+    pub digest: u64,
+}
+
+impl Reader {
+    pub fn on(&mut self, event: &Event) {
+        self.events += 1;
+        let text = format!("{event:?}");
+        self.digest =
+            text.bytes().fold(self.digest, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let name = &event.instrument.name;
+        let id = event.instrument.id;
+        match (&event.body, event.channel) {
+            (Body::Snapshot(snapshot), Channel::Book) => {
+                let mut book = Book::default();
+                book.reset(snapshot);
+                self.books.insert(id, Some(book));
+            }
+            (Body::Delta(delta), Channel::Book) => match self.books.get_mut(&id) {
+                Some(Some(book)) => {
+                    if let Err(broken) = book.apply(delta) {
+                        self.complain(format!("{name}: a delta does not follow: {broken:?}"));
+                    }
+                }
+                _ => self.complain(format!("{name}: a delta for a book that is not live")),
+            },
+            (Body::Gap(_), Channel::Book) => {
+                self.gaps += 1;
+                self.books.insert(id, None);
+            }
+            (Body::Trade(trade), channel) => {
+                if let TradeId::Num(number) = trade.id
+                    && !self.trades.entry((id, channel)).or_default().insert(number)
+                {
+                    self.complain(format!("{name}: trade {number} on {} was told twice", channel.name()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn complain(&mut self, words: String) {
+        if self.wrong.len() < WORDS_MAX {
+            self.wrong.push(words);
+        }
+    }
+
+    /// Whether every true book is held.
+    pub fn is_live(&self, truth: &[SimBook]) -> bool {
+        truth.iter().all(|book| matches!(self.books.get(&book.instrument.id), Some(Some(_))))
+    }
+
+    /// Holds the books against the true ones.
+    pub fn compare(&mut self, truth: &[SimBook]) {
+        for book in truth {
+            let name = book.instrument.name.clone();
+            let Some(Some(held)) = self.books.get(&book.instrument.id) else {
+                self.complain(format!("{name}: the book is not live at the end"));
+                continue;
+            };
+            let (bids, asks): (Vec<_>, Vec<_>) = (held.bids().collect(), held.asks().collect());
+            let seq = held.seq();
+            if bids != book.bids || asks != book.asks {
+                self.complain(format!(
+                    "{name}: the book at {seq:?} differs from the true one at {:?}",
+                    book.seq
+                ));
+            } else if seq.is_some() && seq != book.seq {
+                self.complain(format!("{name}: the book stands at {seq:?}, the true one at {:?}", book.seq));
+            }
+        }
+    }
+}

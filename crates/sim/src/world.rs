@@ -1,0 +1,625 @@
+//! A source's sessions against its simulator, in memory: virtual time, one seed, faults on the way.
+//!
+//! The same seed gives the same run, to the byte of every event. Sessions run under the pump that live connections run
+//! under, so reconnecting, pacing, silence and planned ends are part of what is simulated.
+//!
+//! A corrupted frame gets a byte that no frame may hold (0xFF), because a changed digit would make another valid frame,
+//! which nothing but a checksum could tell.
+
+use crate::reader::Reader;
+use feed::limits::Limiter;
+use feed::pump::{Conn, In, Io, Out, Pump, Setup};
+use model::{Channel, Instrument, LinkId, Ts};
+use source::{Options, Peer, Sim, SimAction, SimControl, SimInput, SimSetup, Source, Want};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+/// When a run begins.
+const START: Ts = Ts::from_ms(1_760_000_000_000);
+/// How long all goes well at first, in ms.
+const WARM_MS: u64 = 15_000;
+/// The longest time that may pass after the faults until every book is live, in ms.
+const CALM_MS: u64 = 240_000;
+/// How long what was sent may take to arrive, in ms.
+const DRAIN_MS: u64 = 5_000;
+/// The longest way of a frame, in ms.
+const LATENCY_MS: u64 = 40;
+
+/// Which faults are injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// None.
+    None,
+    /// All, as the seed has it.
+    All,
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The same seed gives the same run.
+    pub seed: u64,
+    /// Which faults.
+    pub faults: Faults,
+    /// How long faults are injected, in virtual ms.
+    pub faults_ms: u64,
+    /// How many instruments each product lists.
+    pub instruments: usize,
+    /// Moves of the market in a second.
+    pub moves_per_s: u32,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { seed: 1, faults: Faults::All, faults_ms: 60_000, instruments: 2, moves_per_s: 60 }
+    }
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Broken promises and differences between books, in words; empty where all is right.
+    pub differences: Vec<String>,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// Books that the engine sent back.
+    pub resyncs: u64,
+    /// Faults injected, by kind.
+    pub injected: BTreeMap<&'static str, u64>,
+    /// Events that were told.
+    pub events: u64,
+    /// How many books were compared.
+    pub books: usize,
+    /// A hash of all events in order.
+    pub digest: u64,
+}
+
+/// Something that is on its way.
+enum Due {
+    /// Reaches the client.
+    Client(usize, Conn, Arrival),
+    /// Reaches the venue.
+    Venue(Conn2, Departure),
+    /// The venue wanted to be woken.
+    VenueWake,
+    /// A pump may have something to do.
+    Tick(usize),
+    /// The next fault of the whole.
+    Fault,
+    /// A held link flows again.
+    Release(Peer),
+}
+
+/// A connection of a pump.
+type Conn2 = (usize, Conn);
+
+enum Arrival {
+    Opened,
+    Frame(Vec<u8>, bool),
+    Ping,
+    Closed(String),
+    Reply { tag: u64, path: String, status: u16, retry_ms: Option<u64>, body: Vec<u8> },
+}
+
+enum Departure {
+    Open(usize, String),
+    Frame(Vec<u8>),
+    Pong(Vec<u8>),
+    Close,
+    Request { tag: u64, endpoint: usize, path: String },
+}
+
+/// A connection as the venue sees it.
+struct Wire {
+    owner: Conn2,
+    /// Nothing overtakes anything: when the last frame arrives.
+    last: Ts,
+    /// Set while the link is stalled: what waits.
+    stalled: Option<Vec<Arrival>>,
+    /// A frame that is to change places with the next.
+    swapped: Option<Arrival>,
+    /// The venue has closed it; only what waits is still to come.
+    over: bool,
+}
+
+struct World<'a> {
+    source: &'a dyn Source,
+    sim: Box<dyn Sim>,
+    pumps: Vec<Pump<'a>>,
+    ticks: Vec<Option<Ts>>,
+    rng: fastrand::Rng,
+    now: Ts,
+    /// How far the clients' clock is off, in ms.
+    skew_ms: i64,
+    queue: BinaryHeap<Reverse<(Ts, u64)>>,
+    dues: BTreeMap<u64, Due>,
+    number: u64,
+    wires: BTreeMap<Peer, Wire>,
+    /// When the last thing that a link sent reaches the venue.
+    left: BTreeMap<(usize, LinkId), Ts>,
+    peers: BTreeMap<(usize, LinkId, u32), Peer>,
+    requests: BTreeMap<u64, (Conn2, u64, String)>,
+    weights: Vec<Limiter>,
+    connects: Vec<Limiter>,
+    wake_at: Option<Ts>,
+    faulty: bool,
+    reader: Reader,
+    injected: BTreeMap<&'static str, u64>,
+}
+
+/// Runs a source against its simulator.
+pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
+    let mut rng = fastrand::Rng::with_seed(plan.seed);
+    let lifetime = (plan.faults == Faults::All && rng.u8(0..3) == 0).then(|| rng.u64(40_000..120_000));
+    let setup = SimSetup {
+        seed: plan.seed,
+        start: START,
+        instruments: plan.instruments,
+        moves_per_s: plan.moves_per_s,
+        lifetime_ms: lifetime,
+        ping_ms: None,
+    };
+    let mut world = World::new(source, source.sim(&setup), rng, plan.seed, lifetime);
+    world.until(START.plus_ms(WARM_MS));
+    if plan.faults == Faults::All {
+        world.faulty = true;
+        world.later(1_000, Due::Fault);
+        world.until(world.now.plus_ms(plan.faults_ms));
+        world.faulty = false;
+        world.heal();
+    }
+    let calm_until = world.now.plus_ms(CALM_MS);
+    loop {
+        // Long enough for each hole to show itself, and for a stale connection to be noticed.
+        world.until(world.now.plus_ms(20_000));
+        let truth = world.sim.books();
+        if world.reader.is_live(&truth) || world.now >= calm_until {
+            break;
+        }
+    }
+    let mut said = Vec::new();
+    world.sim.control(SimControl::Pause(true), world.now, &mut said);
+    world.hear(said);
+    world.until(world.now.plus_ms(DRAIN_MS));
+    world.finish()
+}
+
+impl<'a> World<'a> {
+    fn new(
+        source: &'a dyn Source,
+        mut sim: Box<dyn Sim>,
+        rng: fastrand::Rng,
+        seed: u64,
+        lifetime: Option<u64>,
+    ) -> Self {
+        let wants = wants(source, sim.as_mut());
+        let shards = source.shards(&wants, &Options::default());
+        let spec = source.spec();
+        let pumps: Vec<Pump<'a>> = shards
+            .into_iter()
+            .enumerate()
+            .filter_map(|(n, shard)| {
+                let n = n as u32;
+                let links = [LinkId(2 * n), LinkId(2 * n + 1)];
+                let engine = engine::Config::default();
+                let (seed, host) = (seed.wrapping_add(u64::from(n)), None);
+                Pump::new(Setup { source, shard, links, engine, seed, host, lifetime_ms: lifetime })
+            })
+            .collect();
+        let mut world = Self {
+            source,
+            sim,
+            ticks: vec![None; pumps.len()],
+            pumps,
+            rng,
+            now: START,
+            skew_ms: 0,
+            queue: BinaryHeap::new(),
+            dues: BTreeMap::new(),
+            number: 0,
+            wires: BTreeMap::new(),
+            left: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            weights: spec.endpoints.iter().map(|e| Limiter::new(e.weight)).collect(),
+            connects: spec.endpoints.iter().map(|e| Limiter::new(e.connects)).collect(),
+            wake_at: None,
+            faulty: false,
+            reader: Reader::default(),
+            injected: BTreeMap::new(),
+        };
+        world.later(0, Due::VenueWake);
+        for n in 0..world.pumps.len() {
+            world.pump(n, In::Start);
+        }
+        world
+    }
+
+    fn at(&mut self, at: Ts, due: Due) {
+        self.number += 1;
+        self.queue.push(Reverse((at.max(self.now), self.number)));
+        self.dues.insert(self.number, due);
+    }
+
+    fn later(&mut self, ms: u64, due: Due) {
+        self.at(self.now.plus_ms(ms), due);
+    }
+
+    /// The time on the clients' clock.
+    fn client_now(&self) -> Ts {
+        Ts(self.now.0 + self.skew_ms * 1_000_000)
+    }
+
+    /// Lets time pass.
+    fn until(&mut self, end: Ts) {
+        while let Some(Reverse((at, number))) = self.queue.peek().copied() {
+            if at > end {
+                break;
+            }
+            self.queue.pop();
+            self.now = self.now.max(at);
+            if let Some(due) = self.dues.remove(&number) {
+                self.happen(due);
+            }
+        }
+        self.now = end;
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Client(n, conn, arrival) => self.arrive(n, conn, &arrival),
+            Due::Venue(from, departure) => self.depart(from, departure),
+            Due::VenueWake => {
+                if self.wake_at.is_none_or(|at| at <= self.now) {
+                    self.wake_at = None;
+                    let mut said = Vec::new();
+                    self.sim.on(SimInput::Wake, self.now, &mut said);
+                    self.hear(said);
+                }
+            }
+            Due::Tick(n) => {
+                if self.ticks.get(n).copied().flatten().is_some_and(|at| at <= self.now) {
+                    if let Some(tick) = self.ticks.get_mut(n) {
+                        *tick = None;
+                    }
+                    self.pump(n, In::Tick);
+                }
+            }
+            Due::Fault => self.strike(),
+            Due::Release(peer) => self.release(peer),
+        }
+    }
+
+    /// Hands an input to a pump and carries out what it wants.
+    fn pump(&mut self, n: usize, input: In<'_>) {
+        let now = self.client_now();
+        let Some(pump) = self.pumps.get_mut(n) else { return };
+        let mut out = Out::default();
+        pump.on(input, now, &mut out);
+        let wake = pump.next_wake();
+        for event in &out.events {
+            self.reader.on(event);
+        }
+        for io in out.io {
+            self.carry_out(n, io);
+        }
+        if let Some(at) = wake {
+            // Never later than a second: the clock may jump.
+            let at = Ts(at.0 - self.skew_ms * 1_000_000).max(self.now).min(self.now.plus_ms(1_000));
+            let sooner = self.ticks.get(n).copied().flatten().is_none_or(|tick| at < tick);
+            if sooner && let Some(tick) = self.ticks.get_mut(n) {
+                *tick = Some(at);
+                self.at(at, Due::Tick(n));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, n: usize, io: Io) {
+        let way = self.rng.u64(1..LATENCY_MS);
+        match io {
+            Io::Open { conn, endpoint, path } => {
+                let at = paced(self.connects.get_mut(endpoint), 1, self.now).plus_ms(way);
+                self.leave(n, conn, at, Departure::Open(endpoint, path));
+            }
+            Io::Send { conn, bytes } => self.leave(n, conn, self.now.plus_ms(way), Departure::Frame(bytes)),
+            Io::Close { conn } => self.leave(n, conn, self.now.plus_ms(way), Departure::Close),
+            Io::Fetch { conn, tag, endpoint, path, weight } => {
+                let at = paced(self.weights.get_mut(endpoint), weight, self.now).plus_ms(way);
+                self.at(at, Due::Venue((n, conn), Departure::Request { tag, endpoint, path }));
+            }
+        }
+    }
+
+    /// Puts something on the way to the venue, behind what is on the way already.
+    fn leave(&mut self, n: usize, conn: Conn, at: Ts, departure: Departure) {
+        let last = self.left.entry((n, conn.link)).or_insert(at);
+        *last = at.max(*last);
+        let at = *last;
+        self.at(at, Due::Venue((n, conn), departure));
+    }
+
+    fn depart(&mut self, (n, conn): Conn2, departure: Departure) {
+        let key = (n, conn.link, conn.attempt);
+        let mut said = Vec::new();
+        let now = self.now;
+        match departure {
+            Departure::Open(endpoint, path) => {
+                let peer = Peer(self.number);
+                self.peers.insert(key, peer);
+                self.wires.insert(
+                    peer,
+                    Wire { owner: (n, conn), last: now, stalled: None, swapped: None, over: false },
+                );
+                self.send(peer, Arrival::Opened);
+                self.sim.on(SimInput::Open { peer, endpoint, path: &path }, now, &mut said);
+            }
+            Departure::Request { tag, endpoint, path } => {
+                let request = self.number;
+                self.requests.insert(request, ((n, conn), tag, path.clone()));
+                self.sim.on(SimInput::Request { request, endpoint, path: &path }, now, &mut said);
+            }
+            Departure::Frame(bytes) => {
+                if let Some(peer) = self.peers.get(&key).copied() {
+                    self.sim.on(SimInput::Frame { peer, bytes: &bytes }, now, &mut said);
+                }
+            }
+            Departure::Pong(payload) => {
+                if let Some(peer) = self.peers.get(&key).copied() {
+                    self.sim.on(SimInput::Pong { peer, payload: &payload }, now, &mut said);
+                }
+            }
+            Departure::Close => {
+                if let Some(peer) = self.peers.remove(&key) {
+                    self.wires.remove(&peer);
+                    self.sim.on(SimInput::Closed { peer }, now, &mut said);
+                }
+            }
+        }
+        self.hear(said);
+    }
+
+    fn arrive(&mut self, n: usize, conn: Conn, arrival: &Arrival) {
+        match arrival {
+            Arrival::Opened => self.pump(n, In::Opened { conn }),
+            Arrival::Frame(bytes, binary) => self.pump(n, In::Frame { conn, bytes, binary: *binary }),
+            Arrival::Ping => self.pump(n, In::Ping { conn }),
+            Arrival::Closed(why) => self.pump(n, In::Closed { conn, why }),
+            Arrival::Reply { tag, path, status, retry_ms, body } => {
+                let (tag, status, retry_ms) = (*tag, *status, *retry_ms);
+                self.pump(n, In::Reply { conn, tag, path, status, retry_ms, body });
+            }
+        }
+    }
+
+    /// Carries what the venue does to the clients, with faults on the way.
+    fn hear(&mut self, said: Vec<SimAction>) {
+        for action in said {
+            match action {
+                SimAction::Send { peer, bytes, binary } => self.deliver(peer, bytes, binary),
+                SimAction::Ping { peer, payload } => {
+                    let Some(wire) = self.wires.get(&peer) else { continue };
+                    let owner = wire.owner;
+                    if wire.stalled.is_none() {
+                        self.later(LATENCY_MS, Due::Venue(owner, Departure::Pong(payload)));
+                    }
+                    self.send(peer, Arrival::Ping);
+                }
+                SimAction::Close { peer, code, reason } => {
+                    self.send(peer, Arrival::Closed(format!("closed with {code} {reason}")));
+                    self.part(peer);
+                }
+                SimAction::Reply { request, status, headers, body } => {
+                    let Some(((n, conn), tag, path)) = self.requests.remove(&request) else { continue };
+                    let seconds = headers.iter().find(|(name, _)| *name == "Retry-After");
+                    let retry_ms = seconds.and_then(|(_, s)| s.parse::<u64>().ok()).map(|s| s * 1_000);
+                    let way = self.rng.u64(1..LATENCY_MS * 4);
+                    self.later(
+                        way,
+                        Due::Client(n, conn, Arrival::Reply { tag, path, status, retry_ms, body }),
+                    );
+                }
+                SimAction::WakeAt(at) => {
+                    if self.wake_at.is_none_or(|known| at < known) {
+                        self.wake_at = Some(at);
+                        self.at(at, Due::VenueWake);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The venue's end of a connection is over; what a stalled link holds still comes.
+    fn part(&mut self, peer: Peer) {
+        let Some(wire) = self.wires.get_mut(&peer) else { return };
+        wire.over = true;
+        let (n, conn) = wire.owner;
+        let held = wire.stalled.is_some();
+        self.peers.remove(&(n, conn.link, conn.attempt));
+        if !held {
+            self.wires.remove(&peer);
+        }
+    }
+
+    /// Puts something on the way to a client, behind what is on the way already.
+    fn send(&mut self, peer: Peer, arrival: Arrival) {
+        let way = self.now.plus_ms(self.rng.u64(1..LATENCY_MS));
+        let Some(wire) = self.wires.get_mut(&peer) else { return };
+        if let Some(held) = &mut wire.stalled {
+            held.push(arrival);
+            return;
+        }
+        let at = way.max(wire.last);
+        wire.last = at;
+        let (n, conn) = wire.owner;
+        self.at(at, Due::Client(n, conn, arrival));
+    }
+
+    /// A frame on its way, and what may happen to it.
+    fn deliver(&mut self, peer: Peer, mut bytes: Vec<u8>, binary: bool) {
+        let fault = if self.faulty { self.rng.u16(0..1_000) } else { 1_000 };
+        match fault {
+            0..4 => return self.count("drop"),
+            4..8 => {
+                self.count("repeat");
+                self.send(peer, Arrival::Frame(bytes.clone(), binary));
+            }
+            8..11 => {
+                self.count("reorder");
+                if let Some(wire) = self.wires.get_mut(&peer)
+                    && wire.swapped.is_none()
+                {
+                    wire.swapped = Some(Arrival::Frame(bytes, binary));
+                    return;
+                }
+            }
+            11..13 => {
+                self.count("corrupt");
+                let at = self.rng.usize(0..bytes.len().max(1));
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = 0xff;
+                }
+            }
+            13..15 => {
+                self.count("truncate");
+                bytes.truncate(self.rng.usize(0..bytes.len().max(1)));
+            }
+            _ => {}
+        }
+        self.send(peer, Arrival::Frame(bytes, binary));
+        if let Some(before) = self.wires.get_mut(&peer).and_then(|wire| wire.swapped.take()) {
+            self.send(peer, before);
+        }
+    }
+
+    fn count(&mut self, kind: &'static str) {
+        *self.injected.entry(kind).or_default() += 1;
+    }
+
+    /// A fault of the whole: a connection, the venue, or the clock.
+    fn strike(&mut self) {
+        if !self.faulty {
+            return;
+        }
+        let next = self.rng.u64(2_000..12_000);
+        self.later(next, Due::Fault);
+        let pick = self.rng.usize(0..self.wires.len().max(1));
+        let peer = self.wires.keys().nth(pick).copied();
+        let mut said = Vec::new();
+        match (self.rng.u8(0..8), peer) {
+            (0, Some(peer)) => {
+                self.count("cut");
+                self.sim.on(SimInput::Closed { peer }, self.now, &mut said);
+                self.send(peer, Arrival::Closed("the connection was reset".to_owned()));
+                self.part(peer);
+            }
+            (1, Some(peer)) => {
+                self.count("stall");
+                let ms = self.rng.u64(2_000..90_000);
+                if let Some(wire) = self.wires.get_mut(&peer) {
+                    wire.stalled.get_or_insert_default();
+                }
+                self.later(ms, Due::Release(peer));
+            }
+            (2, _) => {
+                self.count("late snapshot");
+                let events = self.rng.u32(1..20);
+                self.sim.control(SimControl::LateSnapshots(events), self.now, &mut said);
+            }
+            (3, _) => {
+                self.count("rate limit");
+                let times = self.rng.u32(1..4);
+                self.sim.control(SimControl::RateLimit(times), self.now, &mut said);
+            }
+            (4, _) => {
+                self.count("refusal");
+                let times = self.rng.u32(1..3);
+                self.sim.control(SimControl::RefuseSubscriptions(times), self.now, &mut said);
+            }
+            (5, _) => {
+                self.count("clock jump");
+                self.skew_ms = if self.skew_ms == 0 { self.rng.i64(-3_600_000..3_600_000) } else { 0 };
+            }
+            (6, _) => {
+                self.count("close all");
+                self.sim.control(SimControl::CloseAll, self.now, &mut said);
+            }
+            _ => {}
+        }
+        self.hear(said);
+    }
+
+    /// Takes back what would go on after the faults.
+    fn heal(&mut self) {
+        let stalled: Vec<Peer> =
+            self.wires.iter().filter(|(_, w)| w.stalled.is_some()).map(|(peer, _)| *peer).collect();
+        for peer in stalled {
+            self.release(peer);
+        }
+        let mut said = Vec::new();
+        self.sim.control(SimControl::RateLimit(0), self.now, &mut said);
+        self.sim.control(SimControl::RefuseSubscriptions(0), self.now, &mut said);
+        self.sim.control(SimControl::LateSnapshots(0), self.now, &mut said);
+        self.hear(said);
+        self.skew_ms = 0;
+    }
+
+    fn release(&mut self, peer: Peer) {
+        let held = self.wires.get_mut(&peer).and_then(|wire| wire.stalled.take());
+        for arrival in held.unwrap_or_default() {
+            self.send(peer, arrival);
+        }
+        if self.wires.get(&peer).is_some_and(|wire| wire.over) {
+            self.wires.remove(&peer);
+        }
+    }
+
+    fn finish(mut self) -> Outcome {
+        let truth = self.sim.books();
+        self.reader.compare(&truth);
+        let resyncs = self.pumps.iter().map(|pump| pump.counters().resyncs).sum();
+        if truth.is_empty() {
+            self.reader.wrong.push(format!("{} has no books", self.source.spec().name));
+        }
+        Outcome {
+            differences: self.reader.wrong,
+            gaps: self.reader.gaps,
+            resyncs,
+            injected: self.injected,
+            events: self.reader.events,
+            books: truth.len(),
+            digest: self.reader.digest,
+        }
+    }
+}
+
+/// When a limit allows it.
+fn paced(limiter: Option<&mut Limiter>, weight: u32, now: Ts) -> Ts {
+    let Some(limiter) = limiter else { return now };
+    let mut at = now;
+    while let Err(later) = limiter.take(weight, at) {
+        at = later.max(at.plus_ms(1));
+    }
+    at
+}
+
+/// Everything that the simulator lists, on every channel.
+fn wants(source: &dyn Source, sim: &mut dyn Sim) -> Vec<Want> {
+    let mut wants = Vec::new();
+    for (n, request) in source.listings().into_iter().enumerate() {
+        let mut said = Vec::new();
+        let ask = SimInput::Request { request: n as u64, endpoint: request.endpoint, path: &request.path };
+        sim.on(ask, START, &mut said);
+        let bodies = said.into_iter().filter_map(|action| match action {
+            SimAction::Reply { body, .. } => Some(body),
+            _ => None,
+        });
+        let defined = bodies.filter_map(|body| source.define(&request.path, &body)?.ok()).flatten();
+        for instrument in defined.collect::<Vec<Instrument>>().into_iter().map(Arc::new) {
+            let channels =
+                source.spec().channels.iter().map(|c| c.channel).filter(|c| *c != Channel::Instruments);
+            wants.extend(channels.map(|channel| Want { instrument: Arc::clone(&instrument), channel }));
+        }
+    }
+    wants
+}
