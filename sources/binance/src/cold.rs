@@ -10,11 +10,7 @@ use source::Cursor;
 ///
 /// Futures have no `x`, `b`, `B`, `a`, `A`. COIN-M counts contracts in `v` and base coins in `q`, so that there is no
 /// turnover in quote currency.
-pub fn day_stats<'a>(
-    c: &mut Cursor<'a>,
-    product: &Product,
-    odd: &mut Odd,
-) -> Result<(Seen<'a>, Body)> {
+pub fn day_stats<'a>(c: &mut Cursor<'a>, product: &Product, odd: &mut Odd) -> Result<(Seen<'a>, Body)> {
     let (mut stats, mut seen) = (DayStats::default(), Seen { futures: Some(true), ..Seen::default() });
     c.object(|c, key| {
         match key {

@@ -2,6 +2,7 @@
 
 mod books;
 mod frames;
+mod look;
 
 use crate::odd::Odd;
 use crate::parse::Sides;
@@ -71,7 +72,8 @@ impl BinanceSession {
         for want in &shard.wants {
             let Some(product) = Product::named(&want.instrument.product) else { continue };
             let at = table.put(product, &want.instrument);
-            let Some(name) = subscribe::stream(product, &want.instrument, want.channel, &shard.options) else {
+            let Some(name) = subscribe::stream(product, &want.instrument, want.channel, &shard.options)
+            else {
                 continue;
             };
             if let Some(kind) = Kind::of_stream(name.as_bytes()) {
@@ -115,7 +117,7 @@ impl Session for BinanceSession {
                 self.reply(tag, path, Answer { status, retry_ms, body }, now, out);
                 self.odd.tell(out);
             }
-            Input::Wake { timer: TIMER_SUBSCRIBE } => self.subscribe(out),
+            Input::Wake { timer: TIMER_SUBSCRIBE } => self.subscribe(now, out),
             Input::Wake { timer: TIMER_POLL } => self.poll(now, out),
             Input::Wake { timer } => {
                 if let Some(at) = timer.checked_sub(TIMER_BOOK) {
@@ -162,7 +164,7 @@ impl BinanceSession {
             self.poll(now, out);
         } else {
             self.streams.begin();
-            self.subscribe(out);
+            self.subscribe(now, out);
         }
     }
 
@@ -178,9 +180,13 @@ impl BinanceSession {
     }
 
     /// Asks for what is not subscribed yet.
-    fn subscribe(&mut self, out: &mut Vec<Action>) {
-        if self.open {
-            out.extend(self.streams.frames().into_iter().map(Action::Send));
+    fn subscribe(&mut self, now: Ts, out: &mut Vec<Action>) {
+        if !self.open {
+            return;
+        }
+        out.extend(self.streams.frames(now).into_iter().map(Action::Send));
+        if self.streams.is_waiting() {
+            out.push(Action::WakeAt { timer: TIMER_SUBSCRIBE, at: now.plus_ms(subscribe::ANSWER_MS) });
         }
     }
 
@@ -204,10 +210,7 @@ impl BinanceSession {
         if refusal.is_some() && !batch.is_empty() {
             let wait = REFUSED_MS << self.streams.refusals.min(8);
             self.streams.again(&batch);
-            out.push(Action::WakeAt {
-                timer: TIMER_SUBSCRIBE,
-                at: now.plus_ms(wait.min(REFUSED_MS_MAX)),
-            });
+            out.push(Action::WakeAt { timer: TIMER_SUBSCRIBE, at: now.plus_ms(wait.min(REFUSED_MS_MAX)) });
         } else if refusal.is_none() {
             self.streams.refusals = 0;
         }
@@ -233,14 +236,7 @@ impl BinanceSession {
         out.push(Action::WakeAt { timer: TIMER_POLL, at: now.plus_ms(self.poll_step_ms()) });
     }
 
-    fn reply(
-        &mut self,
-        tag: Option<u64>,
-        path: &str,
-        answer: Answer<'_>,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) {
+    fn reply(&mut self, tag: Option<u64>, path: &str, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         match tag {
             Some(tag) if tag & TAG_POLL != 0 => {
                 self.open_interest((tag & !TAG_POLL) as usize, answer, now, out);
@@ -268,8 +264,7 @@ impl BinanceSession {
         let Some(listed) = self.table.get(at) else { return };
         if answer.status != 200 {
             let words = format!("status {} {}", answer.status, head(answer.body)).into();
-            let fact =
-                if answer.status == 400 { LaneFact::Refused(words) } else { LaneFact::Syncing(words) };
+            let fact = if answer.status == 400 { LaneFact::Refused(words) } else { LaneFact::Syncing(words) };
             listed.fact(Channel::OpenInterest, fact, now, out);
             let pause = answer.retry_ms.unwrap_or(if answer.status == 400 { 0 } else { POLL_MS });
             if self.wanting && pause > 0 {

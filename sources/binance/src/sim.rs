@@ -1,19 +1,21 @@
 //! The venue's end of the wire: a market for each section by a seed, every stream derived from it, REST beside.
 
+mod bars;
 mod encode;
+mod feeds;
 mod peers;
 mod rest;
+mod rows;
 mod world;
 
 use crate::product::PRODUCTS;
 use model::Ts;
 use peers::Peers;
 use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
-use std::sync::Arc;
 use world::World;
 
 /// How often time-driven streams are looked after, in ms.
-const TICK_MS: u64 = 100;
+const TICK_MS: u64 = 50;
 /// The most moves made up for in one call, after which the rest of the time passes without any.
 const MOVES_MAX: u32 = 200_000;
 /// A clock that is further ahead than this was set anew: nothing happened in between.
@@ -41,7 +43,7 @@ impl BinanceSim {
     /// Opens it.
     pub fn new(setup: &SimSetup) -> Self {
         let lifetime_ms = setup.lifetime_ms.unwrap_or(LIFETIME_MS);
-        let world = |product| World::new(product, setup.seed, setup.instruments);
+        let world = |product| World::new(product, setup.seed, setup.instruments, setup.start);
         Self {
             worlds: PRODUCTS.iter().map(world).collect(),
             peers: Peers::new(lifetime_ms, setup.ping_ms),
@@ -83,8 +85,10 @@ impl BinanceSim {
                         continue;
                     }
                     let which = self.moves as usize % self.worlds.len();
-                    if let Some(world) = self.worlds.get_mut(which) {
-                        world.step(at, &mut self.peers, out);
+                    if let Some(world) = self.worlds.get_mut(which)
+                        && let Some((place, prints)) = world.step(at)
+                    {
+                        world.tell_at_once(place, &prints, &self.peers, out, at);
                     }
                 }
                 _ if self.next_tick <= now => {
@@ -92,7 +96,7 @@ impl BinanceSim {
                     self.next_tick = at.plus_ms(TICK_MS);
                     self.ticks += 1;
                     for world in &mut self.worlds {
-                        world.tick(self.ticks, at, &mut self.peers, out);
+                        world.tick(self.ticks, &self.peers, out, at);
                     }
                     self.peers.age(at, out);
                 }
@@ -113,7 +117,7 @@ impl Sim for BinanceSim {
         match input {
             SimInput::Open { peer, endpoint, path } => self.peers.open(peer, endpoint, path, now, out),
             SimInput::Frame { peer, bytes } => self.peers.heard(peer, bytes, now, out),
-            SimInput::Pong { peer, payload } => self.peers.pong(peer, payload, out),
+            SimInput::Pong { peer, payload } => self.peers.pong(peer, payload, now, out),
             SimInput::Closed { peer } => self.peers.forget(peer),
             SimInput::Request { request, endpoint, path } => {
                 let answer = self.answer(endpoint, path, now);
@@ -131,7 +135,7 @@ impl Sim for BinanceSim {
             SimControl::Pause(true) => {
                 self.paused = true;
                 for world in &mut self.worlds {
-                    world.flush_all(now, &mut self.peers, out);
+                    world.flush_all(&self.peers, out, now);
                 }
             }
             SimControl::Pause(false) => {
@@ -153,22 +157,6 @@ impl Sim for BinanceSim {
 
     fn books(&self) -> Vec<SimBook> {
         self.worlds.iter().flat_map(World::books).collect()
-    }
-}
-
-/// A book's level maps as levels, best first.
-fn best_first(one: &source::market::Listed) -> (Vec<model::Level>, Vec<model::Level>) {
-    let level = |(px, qty): (&model::Px, &model::Qty)| model::Level { px: *px, qty: *qty };
-    (one.bids.iter().rev().map(level).collect(), one.asks.iter().map(level).collect())
-}
-
-impl World {
-    fn books(&self) -> Vec<SimBook> {
-        let book = |(one, state): (&source::market::Listed, &world::State)| {
-            let (bids, asks) = best_first(one);
-            SimBook { instrument: Arc::clone(&one.instrument), seq: Some(state.id), bids, asks }
-        };
-        self.market.listed().iter().zip(&self.states).map(book).collect()
     }
 }
 

@@ -1,13 +1,15 @@
 //! What is wanted: shards, stream names, subscription frames, and what became of them.
 
 use crate::product::Product;
-use model::{Channel, Instrument};
+use model::{Channel, Instrument, Ts};
 use source::{Options, Shard, Want};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// How many streams one frame names.
 const STREAMS_PER_FRAME: usize = 200;
+/// How long the venue may take to answer a frame, in ms; then it is sent again.
+pub const ANSWER_MS: u64 = 15_000;
 /// How many instruments one session polls.
 const POLLED_MAX: usize = 200;
 
@@ -89,8 +91,8 @@ pub struct Subscriptions {
     by_name: BTreeMap<String, usize>,
     /// Batches that are to be asked for.
     due: Vec<Vec<usize>>,
-    /// Batches by the id of the frame that asked for them.
-    asked: BTreeMap<u64, Vec<usize>>,
+    /// Batches by the id of the frame that asked for them, with when it did.
+    asked: BTreeMap<u64, (Ts, Vec<usize>)>,
     next_id: u64,
     /// How often in a row the venue said no.
     pub refusals: u32,
@@ -125,21 +127,28 @@ impl Subscriptions {
         self.asked.clear();
     }
 
-    /// The frames for what is due.
-    pub fn frames(&mut self) -> Vec<Vec<u8>> {
+    /// The frames for what is due, and for what the venue has not answered in a while.
+    pub fn frames(&mut self, now: Ts) -> Vec<Vec<u8>> {
+        let late = |(at, _): &(Ts, Vec<usize>)| now.ms_since(*at) >= ANSWER_MS as i64;
+        self.due.extend(self.asked.extract_if(.., |_, asked| late(asked)).map(|(_, (_, batch))| batch));
         let mut frames = Vec::with_capacity(self.due.len());
         for batch in std::mem::take(&mut self.due) {
             self.next_id += 1;
             let names = batch.iter().filter_map(|at| self.streams.get(*at)).map(|s| s.name.as_str());
             frames.push(frame(names, self.next_id));
-            self.asked.insert(self.next_id, batch);
+            self.asked.insert(self.next_id, (now, batch));
         }
         frames
     }
 
     /// The venue answered the frame of that id: what it had asked for.
     pub fn answered(&mut self, id: u64) -> Vec<usize> {
-        self.asked.remove(&id).unwrap_or_default()
+        self.asked.remove(&id).map(|(_, batch)| batch).unwrap_or_default()
+    }
+
+    /// Whether the venue has not answered all frames.
+    pub fn is_waiting(&self) -> bool {
+        !self.asked.is_empty()
     }
 
     /// These are to be asked for again, in halves, so that one bad name does not keep all others out.
@@ -183,8 +192,14 @@ mod tests {
             .iter()
             .map(|s| format!("{} {} {}", s.endpoint, s.path.as_deref().unwrap_or("poll"), s.wants.len()))
             .collect();
-        let expected =
-            ["0 /stream 7", "1 /public/stream 4", "2 /stream 10", "1 /market/stream 7", "1 poll 1", "2 poll 1"];
+        let expected = [
+            "0 /stream 7",
+            "1 /public/stream 4",
+            "2 /stream 10",
+            "1 /market/stream 7",
+            "1 poll 1",
+            "2 poll 1",
+        ];
         assert_eq!(seen, expected);
     }
 
@@ -204,13 +219,18 @@ mod tests {
             all.add(format!("s{n}@trade"), (n, Channel::Trades));
         }
         all.begin();
-        assert_eq!(all.frames().len(), 1);
+        assert_eq!(all.frames(Ts(0)).len(), 1);
         let batch = all.answered(1);
         assert_eq!(batch, [0, 1, 2, 3, 4]);
         all.again(&batch);
-        let frames = all.frames();
+        let frames = all.frames(Ts(0));
         let text = String::from_utf8(frames[1].clone()).unwrap();
-        assert_eq!((frames.len(), &*text), (2, r#"{"method":"SUBSCRIBE","params":["s3@trade","s4@trade"],"id":3}"#));
+        assert_eq!(
+            (frames.len(), &*text),
+            (2, r#"{"method":"SUBSCRIBE","params":["s3@trade","s4@trade"],"id":3}"#)
+        );
         assert_eq!(all.answered(7), Vec::<usize>::new());
+        assert_eq!(all.frames(Ts::from_ms(14_999)).len(), 0);
+        assert_eq!(all.frames(Ts::from_ms(15_000)).len(), 2);
     }
 }

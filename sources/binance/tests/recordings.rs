@@ -168,8 +168,9 @@ fn replay(files: &[&PathBuf]) -> Told {
                 }
             }
         }
-        out.iter().for_each(|action| told.on(action));
-        out.clear();
+        for action in out.drain(..) {
+            told.on(&action);
+        }
     }
     told
 }
@@ -228,7 +229,8 @@ fn single_messages_of_other_collections_are_read() {
         for line in text(&path).lines() {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
             let (venue, msg) = (value["venue"].as_str().unwrap(), value["msg"].as_str().unwrap());
-            if !venue.starts_with("binance") || venue.contains("option") || value["test"] == "ticker::option" {
+            if !venue.starts_with("binance") || venue.contains("option") || value["test"] == "ticker::option"
+            {
                 continue;
             }
             let mut session = Binance.session(&Shard::default());
@@ -237,7 +239,11 @@ fn single_messages_of_other_collections_are_read() {
                 session.on(Input::Frame { bytes: msg.as_bytes(), binary: false }, Ts(1), &mut out);
             } else {
                 let body = msg.as_bytes();
-                session.on(Input::Reply { tag: None, path: "", status: 200, retry_ms: None, body }, Ts(1), &mut out);
+                session.on(
+                    Input::Reply { tag: None, path: "", status: 200, retry_ms: None, body },
+                    Ts(1),
+                    &mut out,
+                );
             }
             read += 1;
             for action in &out[before..] {
@@ -281,7 +287,11 @@ fn once(lines: &[&(Ts, Line)]) -> u128 {
         match line {
             Line::Frame(bytes) => session.on(Input::Frame { bytes, binary: false }, *now, &mut out),
             Line::Reply(path, body) => {
-                session.on(Input::Reply { tag: None, path, status: 200, retry_ms: None, body }, *now, &mut out);
+                session.on(
+                    Input::Reply { tag: None, path, status: 200, retry_ms: None, body },
+                    *now,
+                    &mut out,
+                );
             }
             Line::Connect(_) => {}
         }

@@ -188,13 +188,7 @@ impl BinanceSession {
     }
 
     /// The answer to one of our own requests.
-    pub(super) fn snapshot_answer(
-        &mut self,
-        at: usize,
-        answer: Answer<'_>,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) {
+    pub(super) fn snapshot_answer(&mut self, at: usize, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         self.snapshots.flying = self.snapshots.flying.saturating_sub(1);
         match self.table.get_mut(at).map(|l| &mut l.book) {
             Some(Book::Waiting(waiting)) => {

@@ -1,103 +1,14 @@
 //! Frames: the envelope, the payload that a stream carries, control messages.
 
-use super::books::{Change, span};
 use super::BinanceSession;
+use super::books::{Change, span};
+use super::look::{Look, is_known_event, stream_of};
+use crate::cold;
 use crate::parse::{self, Result, Seen, missing};
 use crate::product::Product;
 use crate::table::{Kind, Listed, Route, event};
-use crate::cold;
 use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
 use source::{Action, Cursor, Fault, Malformed, What};
-
-/// What the keys of an object tell before it is read.
-#[derive(Default)]
-struct Look<'a> {
-    kind: &'a [u8],
-    symbol: &'a [u8],
-    has: Has,
-    /// How many digits stand behind the point of the first price found.
-    digits: Option<usize>,
-}
-
-/// Which keys are there.
-#[derive(Default)]
-struct Has {
-    stream: bool,
-    data: bool,
-    control: bool,
-    before: bool,
-    spot: bool,
-    futures: bool,
-    sizes: bool,
-    last: bool,
-    section: Option<u64>,
-}
-
-impl<'a> Look<'a> {
-    /// Looks as far as the object can be read.
-    fn at(c: &Cursor<'a>) -> Self {
-        let mut look = Self::default();
-        let _ = c.clone().object(|c, key| {
-            match key {
-                [b'e'] if c.peek() == Some(b'"') => look.kind = c.str()?,
-                [b's'] | b"symbol" if c.peek() == Some(b'"') => look.symbol = c.str()?,
-                [b'o' | b'k'] if c.peek() == Some(b'{') => look.inner(c)?,
-                b"st" => look.has.section = c.u64().ok(),
-                _ => {
-                    look.has.key(key);
-                    c.skip()?;
-                }
-            }
-            Ok(())
-        });
-        look
-    }
-
-    /// The symbol of a forced order, the price of a bar.
-    fn inner(&mut self, c: &mut Cursor<'a>) -> Result<()> {
-        c.object(|c, key| {
-            match key {
-                [b's'] => self.symbol = c.str()?,
-                [b'c'] => {
-                    let price = c.number()?;
-                    let point = price.iter().position(|b| *b == b'.');
-                    self.digits = Some(point.map_or(0, |at| price.len() - at - 1));
-                }
-                _ => c.skip().map(drop)?,
-            }
-            Ok(())
-        })
-    }
-
-    /// Whether its keys are those of futures; `None` where both have the same.
-    fn futures(&self) -> Option<bool> {
-        match self.kind {
-            b"depthUpdate" => Some(self.has.before || self.has.futures),
-            b"trade" | b"aggTrade" => Some(!self.has.spot),
-            b"24hrTicker" => Some(!self.has.spot),
-            b"bookTicker" | b"markPriceUpdate" | b"forceOrder" => Some(true),
-            b"" => Some(false),
-            // Spot writes eight digits behind the point, always.
-            _ => self.digits.map(|digits| digits != 8),
-        }
-    }
-}
-
-impl Has {
-    fn key(&mut self, key: &[u8]) {
-        match key {
-            b"stream" => self.stream = true,
-            b"data" => self.data = true,
-            b"result" | b"code" | b"error" => self.control = true,
-            b"pu" => self.before = true,
-            [b'T'] => self.futures = true,
-            [b'M' | b'x'] => self.spot = true,
-            [b'B'] => self.sizes = true,
-            b"lastUpdateId" => self.last = true,
-            _ => {}
-        }
-    }
-}
 
 impl BinanceSession {
     /// A frame: read whole before anything follows from it.
@@ -376,7 +287,7 @@ impl BinanceSession {
         let Some(kind) = named.or_else(by_shape) else {
             let name = if look.kind.is_empty() { stream } else { look.kind };
             c.skip()?;
-            if self.is_known_event(name) {
+            if is_known_event(name) {
                 out.push(Action::Control("event_not_used"));
             } else {
                 self.odd.note("event", name, b"");
@@ -404,28 +315,6 @@ impl BinanceSession {
             self.table.set_route(stream, route);
         }
         Ok(Some(route))
-    }
-
-    /// Events that the venue is known to have and that are no channel of ours.
-    fn is_known_event(&self, name: &[u8]) -> bool {
-        matches!(
-            name,
-            b"24hrMiniTicker"
-                | b"1hTicker"
-                | b"4hTicker"
-                | b"1dTicker"
-                | b"avgPrice"
-                | b"referencePrice"
-                | b"blockTrade"
-                | b"continuous_kline"
-                | b"indexPrice_kline"
-                | b"markPrice_kline"
-                | b"contractInfo"
-                | b"compositeIndex"
-                | b"assetIndexUpdate"
-                | b"indexPriceUpdate"
-                | b"tradingSession"
-        )
     }
 
     /// The section of a payload: the connection's, or in a recording what the payload shows.
@@ -461,17 +350,4 @@ fn is_repeated(listed: &mut Listed, which: usize, trade: &Trade) -> bool {
     let TradeId::Num(id) = trade.id else { return false };
     let Some(last) = listed.last_ids.get_mut(which) else { return false };
     last.replace(id) == Some(id)
-}
-
-/// The stream that a frame names, where it can be read that far.
-fn stream_of<'a>(c: &Cursor<'a>) -> Option<&'a [u8]> {
-    let mut name = None;
-    let _ = c.clone().object(|c, key| {
-        if key == b"stream" {
-            name = Some(c.str()?);
-            return Err(c.fault(What::Eof));
-        }
-        c.skip().map(drop)
-    });
-    name
 }

@@ -1,36 +1,49 @@
-//! Payloads as the venue writes them.
+//! Payloads as the venue writes them; the parser's documentation shows each.
 
-use super::best_first;
+use super::bars::Bar;
+use super::feeds::best_levels;
 use super::world::Print;
-use model::{Level, Px, Qty, Side, Ts, write_mantissa};
+use model::{Decimal, Level, Px, Qty, Side, Ts, write_mantissa};
 use source::market::Listed;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// A mantissa with all digits of its scale, as the venue writes them.
-fn padded(mantissa: i64, scale: u8) -> String {
-    let mut text = Vec::new();
+/// How many digits spot writes behind the point at least.
+const SPOT_DIGITS: usize = 8;
+/// What a COIN-M contract is worth, in dollars.
+const CONTRACT: i128 = 100;
+/// How often funding is paid, in ms.
+const FUNDING_MS: i64 = 28_800_000;
+
+/// A mantissa with all digits of its scale.
+fn padded(mantissa: i64, scale: u8, digits: usize) -> String {
+    let mut text = Vec::with_capacity(24);
     write_mantissa(mantissa, scale, &mut text);
     let mut text = String::from_utf8_lossy(&text).into_owned();
     let have = text.split_once('.').map_or(0, |(_, digits)| digits.len());
-    if scale > 0 && have == 0 {
+    let want = usize::from(scale).max(digits);
+    if want > 0 && have == 0 {
         text.push('.');
     }
-    text.push_str(&"0".repeat(usize::from(scale).saturating_sub(have)));
+    text.push_str(&"0".repeat(want.saturating_sub(have)));
     text
 }
 
-fn px(one: &Listed, px: Px) -> String {
-    padded(px.0, one.instrument.px_scale)
+fn digits(one: &Listed) -> usize {
+    if &*one.instrument.product == "spot" { SPOT_DIGITS } else { 0 }
 }
 
-fn qty(one: &Listed, qty: Qty) -> String {
-    padded(qty.0, one.instrument.qty_scale)
+pub(super) fn px(one: &Listed, px: Px) -> String {
+    padded(px.0, one.instrument.px_scale, digits(one))
 }
 
-fn levels(one: &Listed, levels: impl Iterator<Item = Level>) -> String {
+pub(super) fn qty(one: &Listed, qty: Qty) -> String {
+    padded(qty.0, one.instrument.qty_scale, digits(one))
+}
+
+fn levels(one: &Listed, levels: impl IntoIterator<Item = Level>) -> String {
     let mut text = "[".to_owned();
-    for (n, level) in levels.enumerate() {
+    for (n, level) in levels.into_iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
         let _ = write!(text, "{comma}[\"{}\",\"{}\"]", px(one, level.px), qty(one, level.qty));
     }
@@ -38,47 +51,67 @@ fn levels(one: &Listed, levels: impl Iterator<Item = Level>) -> String {
     text
 }
 
-/// Which section an instrument of the merged futures belongs to.
+fn is_inverse(one: &Listed) -> bool {
+    &*one.instrument.product == "coinm"
+}
+
+/// The section's number in payloads of futures.
 fn section(one: &Listed) -> u8 {
-    if &*one.instrument.product == "coinm" { 2 } else { 1 }
+    if is_inverse(one) { 2 } else { 1 }
 }
 
 fn pair(one: &Listed) -> &str {
     one.instrument.symbol.split('_').next().unwrap_or_default()
 }
 
-/// See the parser for the payload.
+/// Summed quantity, and money: of COIN-M the base coins that contracts are worth.
+fn sums(one: &Listed, volume: i128, turnover: i128) -> (String, String) {
+    let (p, q) = (one.instrument.px_scale, one.instrument.qty_scale);
+    let money = if is_inverse(one) {
+        let unit = 10_i128.pow(8 + u32::from(p));
+        Decimal::new(volume * CONTRACT * unit / i128::from(one.last.0.0.max(1)), 8)
+    } else {
+        Decimal::new(turnover, p + q)
+    };
+    (Decimal::new(volume, q).to_string(), money.to_string())
+}
+
 pub(super) fn trade(one: &Listed, print: &Print, futures: bool, now: Ts) -> String {
-    let tail = if futures { "\"X\":\"MARKET\",\"m\":" } else { "\"m\":" };
-    let made = print.aggressor == Side::Ask;
-    let end = if futures { "" } else { ",\"M\":true" };
+    let (ms, ts, symbol, id) = (now.as_ms(), print.ts.as_ms(), &one.instrument.symbol, print.id);
+    let (px, qty, made) = (px(one, print.px), qty(one, print.qty), print.aggressor == Side::Ask);
+    if futures {
+        return format!(
+            "{{\"e\":\"trade\",\"E\":{ms},\"T\":{ts},\"s\":\"{symbol}\",\"t\":{id},\"p\":\"{px}\",\"q\":\"{qty}\",\"X\":\"MARKET\",\"m\":{made}}}"
+        );
+    }
     format!(
-        "{{\"e\":\"trade\",\"E\":{},\"T\":{},\"s\":\"{}\",\"t\":{},\"p\":\"{}\",\"q\":\"{}\",{tail}{made}{end}}}",
-        now.as_ms(),
-        print.ts.as_ms(),
-        one.instrument.symbol,
-        print.id,
-        px(one, print.px),
-        qty(one, print.qty),
+        "{{\"e\":\"trade\",\"E\":{ms},\"s\":\"{symbol}\",\"t\":{id},\"p\":\"{px}\",\"q\":\"{qty}\",\"T\":{ts},\"m\":{made},\"M\":true}}"
     )
 }
 
-/// See the parser for the payload.
+/// The row that only uses up an id.
+pub(super) fn placeholder(one: &Listed, print: &Print, now: Ts) -> String {
+    let (ms, ts, symbol, id) = (now.as_ms(), print.ts.as_ms(), &one.instrument.symbol, print.id + 1);
+    format!(
+        "{{\"e\":\"trade\",\"E\":{ms},\"T\":{ts},\"s\":\"{symbol}\",\"t\":{id},\"p\":\"0\",\"q\":\"0\",\"X\":\"NA\",\"m\":true}}"
+    )
+}
+
 pub(super) fn agg_trade(one: &Listed, print: &Print, futures: bool, now: Ts) -> String {
-    let end = if futures { format!(",\"st\":{}", section(one)) } else { ",\"M\":true".to_owned() };
+    let (ms, ts, symbol) = (now.as_ms(), print.ts.as_ms(), &one.instrument.symbol);
+    let (px, qty, made) = (px(one, print.px), qty(one, print.qty), print.aggressor == Side::Ask);
+    let (merged, id) = (print.merged_id, print.id);
+    if futures {
+        let st = section(one);
+        return format!(
+            "{{\"e\":\"aggTrade\",\"E\":{ms},\"a\":{merged},\"s\":\"{symbol}\",\"p\":\"{px}\",\"q\":\"{qty}\",\"nq\":\"{qty}\",\"f\":{id},\"l\":{id},\"T\":{ts},\"m\":{made},\"st\":{st}}}"
+        );
+    }
     format!(
-        "{{\"e\":\"aggTrade\",\"E\":{},\"s\":\"{}\",\"a\":{id},\"p\":\"{}\",\"q\":\"{}\",\"f\":{id},\"l\":{id},\"T\":{},\"m\":{}{end}}}",
-        now.as_ms(),
-        one.instrument.symbol,
-        px(one, print.px),
-        qty(one, print.qty),
-        print.ts.as_ms(),
-        print.aggressor == Side::Ask,
-        id = print.id,
+        "{{\"e\":\"aggTrade\",\"E\":{ms},\"s\":\"{symbol}\",\"a\":{merged},\"p\":\"{px}\",\"q\":\"{qty}\",\"f\":{id},\"l\":{id},\"T\":{ts},\"m\":{made},\"M\":true}}"
     )
 }
 
-/// See the parser for the payload.
 pub(super) fn quote(
     one: &Listed,
     (bid, ask): (Option<Level>, Option<Level>),
@@ -86,11 +119,11 @@ pub(super) fn quote(
     futures: bool,
     now: Ts,
 ) -> String {
-    let level = |level: Option<Level>| {
+    let text = |level: Option<Level>| {
         let level = level.unwrap_or(Level { px: Px(0), qty: Qty(0) });
         (px(one, level.px), qty(one, level.qty))
     };
-    let ((bid_px, bid_qty), (ask_px, ask_qty)) = (level(bid), level(ask));
+    let ((bid_px, bid_qty), (ask_px, ask_qty)) = (text(bid), text(ask));
     let symbol = &one.instrument.symbol;
     let best = format!("\"b\":\"{bid_px}\",\"B\":\"{bid_qty}\",\"a\":\"{ask_px}\",\"A\":\"{ask_qty}\"");
     if !futures {
@@ -102,7 +135,7 @@ pub(super) fn quote(
     )
 }
 
-/// See the parser for the payload. `ids` are `U`, `u` and `pu`.
+/// `ids` are `U`, `u` and `pu`.
 pub(super) fn delta(
     one: &Listed,
     changed: &BTreeMap<(bool, Px), Qty>,
@@ -114,27 +147,24 @@ pub(super) fn delta(
         let of_side = changed.iter().filter(move |((b, _), _)| *b == bid);
         levels(one, of_side.map(|((_, px), qty)| Level { px: *px, qty: *qty }))
     };
-    let (ms, symbol) = (now.as_ms(), &one.instrument.symbol);
-    let head = if futures {
-        format!("\"T\":{ms},\"s\":\"{symbol}\",\"ps\":\"{}\",\"st\":{}", pair(one), section(one))
-    } else {
-        format!("\"s\":\"{symbol}\"")
-    };
-    let before = if futures { format!(",\"pu\":{before}") } else { String::new() };
+    let (ms, symbol, bids, asks) = (now.as_ms(), &one.instrument.symbol, side(true), side(false));
+    if futures {
+        let (pair, st) = (pair(one), section(one));
+        return format!(
+            "{{\"e\":\"depthUpdate\",\"E\":{ms},\"T\":{ms},\"s\":\"{symbol}\",\"ps\":\"{pair}\",\"st\":{st},\"U\":{first},\"u\":{last},\"pu\":{before},\"b\":{bids},\"a\":{asks}}}"
+        );
+    }
     format!(
-        "{{\"e\":\"depthUpdate\",\"E\":{ms},{head},\"U\":{first},\"u\":{last}{before},\"b\":{},\"a\":{}}}",
-        side(true),
-        side(false)
+        "{{\"e\":\"depthUpdate\",\"E\":{ms},\"s\":\"{symbol}\",\"U\":{first},\"u\":{last},\"b\":{bids},\"a\":{asks}}}"
     )
 }
 
 /// The best levels, whole.
 pub(super) fn top(one: &Listed, depth: usize, id: u64, futures: bool, now: Ts) -> String {
-    let (bids, asks) = best_first(one);
-    let (bids, asks) = (levels(one, bids.into_iter().take(depth)), levels(one, asks.into_iter().take(depth)));
-    let (ms, symbol) = (now.as_ms(), &one.instrument.symbol);
+    let (bids, asks) = best_levels(one, depth);
+    let (bids, asks) = (levels(one, bids), levels(one, asks));
     if futures {
-        let (pair, st) = (pair(one), section(one));
+        let (ms, symbol, pair, st) = (now.as_ms(), &one.instrument.symbol, pair(one), section(one));
         return format!(
             "{{\"e\":\"depthUpdate\",\"E\":{ms},\"T\":{ms},\"s\":\"{symbol}\",\"ps\":\"{pair}\",\"st\":{st},\"U\":{id},\"u\":{id},\"pu\":{id},\"b\":{bids},\"a\":{asks}}}"
         );
@@ -142,104 +172,116 @@ pub(super) fn top(one: &Listed, depth: usize, id: u64, futures: bool, now: Ts) -
     format!("{{\"lastUpdateId\":{id},\"bids\":{bids},\"asks\":{asks}}}")
 }
 
-/// A REST book.
+/// A REST book; COIN-M names the symbol.
 pub(super) fn depth(one: &Listed, bids: &[Level], asks: &[Level], id: u64, futures: bool, now: Ts) -> String {
     let times = if futures { format!("\"E\":{0},\"T\":{0},", now.as_ms()) } else { String::new() };
+    let symbol = if is_inverse(one) {
+        format!("\"symbol\":\"{}\",\"pair\":\"{}\",", one.instrument.symbol, pair(one))
+    } else {
+        String::new()
+    };
     let (bids, asks) = (levels(one, bids.iter().copied()), levels(one, asks.iter().copied()));
-    format!("{{\"lastUpdateId\":{id},{times}\"bids\":{bids},\"asks\":{asks}}}")
+    format!("{{\"lastUpdateId\":{id},{times}{symbol}\"bids\":{bids},\"asks\":{asks}}}")
 }
 
-/// Summed quantity and money as texts.
-fn sums(one: &Listed) -> (String, String) {
-    let (p, q) = (one.instrument.px_scale, one.instrument.qty_scale);
-    (model::Decimal::new(one.volume, q).to_string(), model::Decimal::new(one.turnover, p + q).to_string())
+/// The change since the market opened in percent, with three digits.
+pub(super) fn percent(one: &Listed) -> String {
+    let open = one.range.0.0.max(1);
+    padded((one.last.0.0 - open).saturating_mul(100_000) / open, 3, 0)
 }
 
-/// See the parser for the payload.
 pub(super) fn ticker(one: &Listed, futures: bool, now: Ts) -> String {
     let (open, high, low) = one.range;
-    let (volume, turnover) = sums(one);
-    let ms = now.as_ms();
-    let change = Px(one.last.0.0 - open.0);
+    let (volume, turnover) = sums(one, one.volume, one.turnover);
+    let (ms, symbol, n) = (now.as_ms(), &one.instrument.symbol, one.trades);
+    let last = px(one, one.last.0);
     let spot = if futures {
         String::new()
     } else {
-        let (bids, asks) = best_first(one);
+        let (bids, asks) = best_levels(one, 1);
         let zero = Level { px: Px(0), qty: Qty(0) };
         let (bid, ask) = (bids.first().unwrap_or(&zero), asks.first().unwrap_or(&zero));
-        format!(
-            "\"x\":\"{}\",\"b\":\"{}\",\"B\":\"{}\",\"a\":\"{}\",\"A\":\"{}\",",
-            px(one, open),
-            px(one, bid.px),
-            qty(one, bid.qty),
-            px(one, ask.px),
-            qty(one, ask.qty)
-        )
+        let ((b, bq), (a, aq)) = ((px(one, bid.px), qty(one, bid.qty)), (px(one, ask.px), qty(one, ask.qty)));
+        format!("\"x\":\"{}\",\"b\":\"{b}\",\"B\":\"{bq}\",\"a\":\"{a}\",\"A\":\"{aq}\",", px(one, open))
     };
+    let head = format!(
+        "\"e\":\"24hrTicker\",\"E\":{ms},\"s\":\"{symbol}\",\"p\":\"{}\",\"P\":\"{}\",\"w\":\"{last}\"",
+        px(one, Px(one.last.0.0 - open.0)),
+        percent(one)
+    );
+    let range = format!("\"o\":\"{}\",\"h\":\"{}\",\"l\":\"{}\"", px(one, open), px(one, high), px(one, low));
+    let first = if n == 0 { -1 } else { 1 };
     format!(
-        "{{\"e\":\"24hrTicker\",\"E\":{ms},\"s\":\"{}\",\"p\":\"{}\",\"P\":\"0.000\",\"w\":\"{last}\",{spot}\"c\":\"{last}\",\"Q\":\"{}\",\"o\":\"{}\",\"h\":\"{}\",\"l\":\"{}\",\"v\":\"{volume}\",\"q\":\"{turnover}\",\"O\":{},\"C\":{ms},\"F\":0,\"L\":{n},\"n\":{n}}}",
-        one.instrument.symbol,
-        px(one, change),
+        "{{{head},{spot}\"c\":\"{last}\",\"Q\":\"{}\",{range},\"v\":\"{volume}\",\"q\":\"{turnover}\",\"O\":{},\"C\":{ms},\"F\":{first},\"L\":{n},\"n\":{n}}}",
         qty(one, one.last.1),
-        px(one, open),
-        px(one, high),
-        px(one, low),
         ms - 86_400_000,
-        last = px(one, one.last.0),
-        n = one.trades,
     )
 }
 
-/// How long a bar of that name is, in ms.
-pub(super) fn interval_ms(name: &str) -> Option<i64> {
-    let (number, unit) = name.split_at_checked(name.len().checked_sub(1)?)?;
-    let unit = match unit {
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "w" => 604_800_000,
-        _ => return None,
-    };
-    number.parse::<i64>().ok().filter(|n| (1..=30).contains(n)).map(|n| n * unit)
+/// Open, high, low and close.
+fn prices(one: &Listed, bar: &Bar) -> [String; 4] {
+    [bar.open, bar.high, bar.low, bar.close].map(|p| px(one, p))
 }
 
-/// See the parser for the payload. The bar holds the last trade alone.
-pub(super) fn kline(one: &Listed, interval: &str, now: Ts) -> String {
-    let length = interval_ms(interval).unwrap_or(60_000);
-    let start = now.as_ms().div_euclid(length) * length;
-    let end = start + length - 1;
-    let last = px(one, one.last.0);
-    let volume = qty(one, one.last.1);
-    let closed = now.as_ms() + 1_000 > end;
-    let symbol = &one.instrument.symbol;
+/// Quantity and money, of all takers and of those who bought.
+fn taken(one: &Listed, bar: &Bar) -> [(String, String); 2] {
+    let [all, bought] = bar.volume;
+    let [money, bought_money] = bar.turnover;
+    [sums(one, all, money), sums(one, bought, bought_money)]
+}
+
+pub(super) fn kline(one: &Listed, name: &str, bar: &Bar, closed: bool, now: Ts) -> String {
+    let (first, last) = bar.ids.map_or((-1, -1), |(first, last)| (first as i64, last as i64));
+    let [open, high, low, close] = prices(one, bar);
+    let [(volume, money), (bought, bought_money)] = taken(one, bar);
+    let (ms, symbol, trades) = (now.as_ms(), &one.instrument.symbol, bar.trades);
+    let times = format!("\"t\":{},\"T\":{}", bar.start_ms, bar.end_ms);
     format!(
-        "{{\"e\":\"kline\",\"E\":{},\"s\":\"{symbol}\",\"k\":{{\"t\":{start},\"T\":{end},\"s\":\"{symbol}\",\"i\":\"{interval}\",\"f\":{n},\"L\":{n},\"o\":\"{last}\",\"c\":\"{last}\",\"h\":\"{last}\",\"l\":\"{last}\",\"v\":\"{volume}\",\"n\":1,\"x\":{closed},\"q\":\"0\",\"V\":\"{volume}\",\"Q\":\"0\",\"B\":\"0\"}}}}",
-        now.as_ms(),
-        n = one.trades,
+        "{{\"e\":\"kline\",\"E\":{ms},\"s\":\"{symbol}\",\"k\":{{{times},\"s\":\"{symbol}\",\"i\":\"{name}\",\"f\":{first},\"L\":{last},\"o\":\"{open}\",\"c\":\"{close}\",\"h\":\"{high}\",\"l\":\"{low}\",\"v\":\"{volume}\",\"n\":{trades},\"x\":{closed},\"q\":\"{money}\",\"V\":\"{bought}\",\"Q\":\"{bought_money}\",\"B\":\"0\"}}}}"
     )
 }
 
-/// See the parser for the payload.
-pub(super) fn mark(one: &Listed, now: Ts) -> String {
-    let price = px(one, one.last.0);
-    let next = (now.as_ms().div_euclid(28_800_000) + 1) * 28_800_000;
+/// A row of REST bars.
+pub(super) fn kline_row(one: &Listed, bar: &Bar) -> String {
+    let [open, high, low, close] = prices(one, bar);
+    let [(volume, money), (bought, bought_money)] = taken(one, bar);
+    format!(
+        "[{},\"{open}\",\"{high}\",\"{low}\",\"{close}\",\"{volume}\",{},\"{money}\",{},\"{bought}\",\"{bought_money}\",\"0\"]",
+        bar.start_ms, bar.end_ms, bar.trades
+    )
+}
+
+/// Mark price, index price, funding rate and when it is paid; a dated future has no funding.
+pub(super) struct Marks {
+    pub mark: String,
+    pub index: String,
+    pub rate: &'static str,
+    pub next: i64,
+}
+
+pub(super) fn marks(one: &Listed, now: Ts) -> Marks {
+    let scale = one.instrument.px_scale.min(12) + 4;
+    let last = i128::from(one.last.0.0) * 10_000;
+    let text = |off: i128| Decimal::new(last + last / 100_000 * off + 1, scale).to_string();
+    let next = (now.as_ms().div_euclid(FUNDING_MS) + 1) * FUNDING_MS;
     let (rate, next) = if one.instrument.expiry.is_some() { ("", 0) } else { ("0.00010000", next) };
+    Marks { mark: text(2), index: text(-3), rate, next }
+}
+
+pub(super) fn mark(one: &Listed, now: Ts) -> String {
+    let Marks { mark, index, rate, next } = marks(one, now);
+    let (ms, symbol, st) = (now.as_ms(), &one.instrument.symbol, section(one));
     format!(
-        "{{\"e\":\"markPriceUpdate\",\"E\":{},\"s\":\"{}\",\"p\":\"{price}5\",\"ap\":\"{price}\",\"i\":\"{price}25\",\"P\":\"{price}\",\"r\":\"{rate}\",\"T\":{next},\"st\":{}}}",
-        now.as_ms(),
-        one.instrument.symbol,
-        section(one),
+        "{{\"e\":\"markPriceUpdate\",\"E\":{ms},\"s\":\"{symbol}\",\"p\":\"{mark}\",\"ap\":\"{mark}\",\"i\":\"{index}\",\"P\":\"{index}\",\"r\":\"{rate}\",\"T\":{next},\"st\":{st}}}"
     )
 }
 
-/// See the parser for the payload.
 pub(super) fn liquidation(one: &Listed, print: &Print, now: Ts) -> String {
     let side = if print.aggressor == Side::Bid { "BUY" } else { "SELL" };
-    let (price, quantity) = (px(one, print.px), qty(one, print.qty));
+    let (ms, symbol, price, quantity) =
+        (now.as_ms(), &one.instrument.symbol, px(one, print.px), qty(one, print.qty));
     format!(
-        "{{\"e\":\"forceOrder\",\"E\":{ms},\"o\":{{\"s\":\"{}\",\"S\":\"{side}\",\"o\":\"LIMIT\",\"f\":\"IOC\",\"q\":\"{quantity}\",\"p\":\"{price}\",\"ap\":\"{price}\",\"X\":\"FILLED\",\"l\":\"{quantity}\",\"z\":\"{quantity}\",\"T\":{ms}}}}}",
-        one.instrument.symbol,
-        ms = now.as_ms(),
+        "{{\"e\":\"forceOrder\",\"E\":{ms},\"o\":{{\"s\":\"{symbol}\",\"S\":\"{side}\",\"o\":\"LIMIT\",\"f\":\"IOC\",\"q\":\"{quantity}\",\"p\":\"{price}\",\"ap\":\"{price}\",\"X\":\"FILLED\",\"l\":\"{quantity}\",\"z\":\"{quantity}\",\"T\":{}}}}}",
+        print.ts.as_ms()
     )
 }

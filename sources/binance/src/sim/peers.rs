@@ -127,11 +127,10 @@ impl Peers {
 
     /// Sends a payload to everybody who hears the stream; it is only made where somebody does.
     pub fn push(
-        &mut self,
+        &self,
         product: &Product,
         instrument: &Instrument,
         kind: &str,
-        _now: Ts,
         out: &mut Vec<SimAction>,
         payload: impl FnOnce() -> String,
     ) {
@@ -158,16 +157,11 @@ impl Peers {
         let start = format!("{}@kline_", instrument.symbol.to_lowercase());
         let of = map.range(start.clone()..).take_while(|(stream, _)| stream.starts_with(&start));
         let names = of.filter_map(|(stream, _)| stream.strip_prefix(&start)).map(str::to_owned);
-        names.filter(|name| super::encode::interval_ms(name).is_some()).collect()
+        names.collect()
     }
 
     pub fn heard(&mut self, peer: Peer, bytes: &[u8], now: Ts, out: &mut Vec<SimAction>) {
-        let Some(client) = self.clients.get_mut(&peer) else { return };
-        client.heard.push_back(now);
-        while client.heard.front().is_some_and(|at| now.ms_since(*at) >= 1_000) {
-            client.heard.pop_front();
-        }
-        if client.heard.len() > client.product.sends_max {
+        if self.is_too_much(peer, now) {
             return self.close(peer, 1008, "Too many requests", out);
         }
         let answer = self.request(peer, bytes);
@@ -176,6 +170,16 @@ impl Peers {
         if over {
             self.close(peer, 1008, "Too many streams", out);
         }
+    }
+
+    /// Counts a frame of a client, pongs too; whether it sent more in a second than it may.
+    fn is_too_much(&mut self, peer: Peer, now: Ts) -> bool {
+        let Some(client) = self.clients.get_mut(&peer) else { return false };
+        client.heard.push_back(now);
+        while client.heard.front().is_some_and(|at| now.ms_since(*at) >= 1_000) {
+            client.heard.pop_front();
+        }
+        client.heard.len() > client.product.sends_max
     }
 
     fn request(&mut self, peer: Peer, bytes: &[u8]) -> String {
@@ -246,7 +250,10 @@ impl Peers {
         format!("{{\"result\":null,\"id\":{id}}}")
     }
 
-    pub fn pong(&mut self, peer: Peer, payload: &[u8], out: &mut Vec<SimAction>) {
+    pub fn pong(&mut self, peer: Peer, payload: &[u8], now: Ts, out: &mut Vec<SimAction>) {
+        if self.is_too_much(peer, now) {
+            return self.close(peer, 1008, "Too many requests", out);
+        }
         let Some(client) = self.clients.get_mut(&peer) else { return };
         if client.ping.2 {
             // Nobody asked; the venue takes no notice.

@@ -129,5 +129,106 @@ fn rest_counts_weight_and_refuses_past_it() {
 fn times_are_microseconds_where_asked_for() {
     let (mut sim, _) = open("/ws/btcusdt@trade?timeUnit=MICROSECOND", 0);
     let frames = sent(&run(&mut sim, 5_000));
-    assert!(frames.iter().any(|f| f.contains("\"E\":17600000") && f.contains("000,\"T\":")), "{frames:?}");
+    assert!(!frames.is_empty());
+    let long = |frame: &String, key: &str| {
+        let digits = frame.split(key).nth(1).unwrap().bytes().take_while(u8::is_ascii_digit).count();
+        digits == 16
+    };
+    assert!(frames.iter().all(|f| long(f, "\"E\":") && long(f, "\"T\":")), "{frames:?}");
+}
+
+fn get(sim: &mut BinanceSim, endpoint: usize, path: &str, at_ms: u64) -> (u16, serde_json::Value) {
+    let mut out = Vec::new();
+    sim.on(SimInput::Request { request: 9, endpoint, path }, START.plus_ms(at_ms), &mut out);
+    let answer = out.into_iter().find_map(|a| match a {
+        SimAction::Reply { status, body, .. } => Some((status, serde_json::from_slice(&body).unwrap())),
+        _ => None,
+    });
+    answer.unwrap()
+}
+
+#[test]
+fn bars_of_the_stream_and_of_rest_are_made_of_the_trades() {
+    let (mut sim, _) = open("/ws/btcusdt@kline_1s/btcusdt@trade", 0);
+    let frames: Vec<serde_json::Value> =
+        sent(&run(&mut sim, 30_000)).iter().map(|f| serde_json::from_str(f).unwrap()).collect();
+    let mut count = 0;
+    for bar in frames.iter().filter(|f| f["e"] == "kline" && f["k"]["x"] == true).map(|f| &f["k"]) {
+        let inside = |f: &&serde_json::Value| {
+            f["e"] == "trade" && f["T"].as_i64() >= bar["t"].as_i64() && f["T"].as_i64() <= bar["T"].as_i64()
+        };
+        let trades: Vec<_> = frames.iter().filter(inside).collect();
+        // The first bar began when somebody first asked.
+        if count > 0 {
+            assert_eq!(bar["n"].as_u64(), Some(trades.len() as u64), "{bar}");
+        }
+        if let (Some(last), true) = (trades.last(), count > 0) {
+            assert_eq!((&bar["c"], &bar["L"], &bar["f"]), (&last["p"], &last["t"], &trades[0]["t"]));
+        }
+        count += 1;
+    }
+    assert!(count >= 28, "{count}");
+    let (status, rows) = get(&mut sim, 0, "/api/v3/klines?symbol=BTCUSDT&interval=1s&limit=5", 30_000);
+    assert_eq!((status, rows.as_array().unwrap().len()), (200, 5));
+    assert_eq!(get(&mut sim, 1, "/fapi/v1/klines?symbol=BTCUSDT&interval=1s", 30_000).0, 400);
+}
+
+#[test]
+fn a_usdm_trade_id_may_be_used_up_by_a_row_without_a_price() {
+    let (mut sim, _) = open("/public/ws/btcusdt@trade", 1);
+    let frames = sent(&run(&mut sim, 120_000));
+    assert!(frames.iter().any(|f| f.contains(r#""p":"0","q":"0","X":"NA""#)));
+    let id = |f: &String| serde_json::from_str::<serde_json::Value>(f).unwrap()["t"].as_u64().unwrap();
+    assert!(frames.windows(2).all(|w| id(&w[0]) < id(&w[1])));
+}
+
+#[test]
+fn snapshots_stand_at_the_end_of_an_event_or_inside_one() {
+    for (endpoint, path, base) in
+        [(0, "/ws/btcusdt@depth@100ms", "/api/v3"), (1, "/ws/btcusdt@depth@100ms", "/fapi/v1")]
+    {
+        let (mut sim, _) = open(path, endpoint);
+        let mut spans = Vec::new();
+        let mut snapshots = Vec::new();
+        for n in 1..600 {
+            for frame in sent(&run(&mut sim, n * 97)) {
+                let event: serde_json::Value = serde_json::from_str(&frame).unwrap();
+                spans.push((event["U"].as_u64().unwrap(), event["u"].as_u64().unwrap()));
+            }
+            let (_, book) = get(&mut sim, endpoint, &format!("{base}/depth?symbol=BTCUSDT&limit=5"), n * 97);
+            if !spans.is_empty() {
+                snapshots.push(book["lastUpdateId"].as_u64().unwrap());
+            }
+        }
+        let end = snapshots.iter().filter(|id| spans.iter().any(|(_, last)| last == *id)).count();
+        let inside =
+            snapshots.iter().filter(|id| spans.iter().any(|(first, last)| first <= *id && *id < last));
+        assert!(end > snapshots.len() / 2 && inside.count() > 10, "{end} of {}", snapshots.len());
+    }
+}
+
+#[test]
+fn listings_name_tick_lot_and_limits_and_can_be_read() {
+    let (mut sim, _) = open("/ws", 0);
+    for (product, symbols) in crate::product::PRODUCTS.iter().zip([3, 4, 4]) {
+        let (_, listing) = get(&mut sim, product.endpoint, &format!("{}/exchangeInfo", product.rest), 0);
+        assert_eq!(listing["rateLimits"][0]["limit"].as_u64(), Some(product.weight_max.into()));
+        let made = crate::listing::read(product, listing.to_string().as_bytes()).unwrap();
+        assert_eq!(made.len(), symbols);
+        assert!(made.iter().all(|i| !i.provisional && i.tick.is_some() && i.lot.is_some()));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_frames() {
+    let frames = |seed| {
+        let mut sim = BinanceSim::new(&SimSetup { seed, start: START, ..SimSetup::default() });
+        let mut out = Vec::new();
+        let path = "/stream?streams=btcusdt@depth@100ms/ethusdt@trade/btcusdt@bookTicker";
+        sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path }, START, &mut out);
+        sim.on(SimInput::Wake, START.plus_ms(5_000), &mut out);
+        sent(&out)
+    };
+    assert_eq!(frames(3), frames(3));
+    assert_ne!(frames(3), frames(4));
 }
