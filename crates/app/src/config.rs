@@ -81,10 +81,13 @@ impl Default for Config {
 /// [`Error::Config`] with every fault, or [`Error::Read`].
 pub fn load(path: Option<&Path>) -> Result<Config> {
     let text = match path {
-        Some(path) => std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?,
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?
+        }
         None => String::new(),
     };
-    let env = std::env::vars().filter_map(|(key, value)| Some((key.strip_prefix("QINGXI__")?.to_lowercase(), value)));
+    let env = std::env::vars()
+        .filter_map(|(key, value)| Some((key.strip_prefix("QINGXI__")?.to_lowercase(), value)));
     parse(&text, env).map_err(Error::Config)
 }
 
@@ -92,8 +95,12 @@ pub fn load(path: Option<&Path>) -> Result<Config> {
 ///
 /// # Errors
 /// Every fault as a line: the key's path and what is wrong with it.
-pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> std::result::Result<Config, Vec<String>> {
-    let mut table: Table = toml::from_str(text).map_err(|e| vec![e.to_string().trim_end().replace('\n', "\n    ")])?;
+pub fn parse(
+    text: &str,
+    env: impl Iterator<Item = (String, String)>,
+) -> std::result::Result<Config, Vec<String>> {
+    let mut table: Table =
+        toml::from_str(text).map_err(|e| vec![e.to_string().trim_end().replace('\n', "\n    ")])?;
     for (key, value) in env {
         overlay(&mut table, &key.split("__").collect::<Vec<_>>(), &value);
     }
@@ -103,7 +110,8 @@ pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> std::re
     if !faults.is_empty() {
         return Err(faults);
     }
-    let config: Config = Value::Table(table).try_into().map_err(|e: toml::de::Error| vec![e.message().to_owned()])?;
+    let config: Config =
+        Value::Table(table).try_into().map_err(|e: toml::de::Error| vec![e.message().to_owned()])?;
     validate(&config, &mut faults);
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
@@ -113,7 +121,8 @@ fn overlay(table: &mut Table, path: &[&str], value: &str) {
         [] => {}
         [key] => {
             let parsed: Option<Table> = toml::from_str(&format!("v = {value}")).ok();
-            let value = parsed.and_then(|mut t| t.remove("v")).unwrap_or_else(|| Value::String(value.to_owned()));
+            let value =
+                parsed.and_then(|mut t| t.remove("v")).unwrap_or_else(|| Value::String(value.to_owned()));
             table.insert((*key).to_owned(), value);
         }
         [section, rest @ ..] => {
@@ -190,20 +199,28 @@ fn validate(config: &Config, faults: &mut Vec<String>) {
         let path = format!("sources[{at}]");
         let Some(source) = crate::sources::named(&wanted.name) else {
             let names: Vec<&str> = crate::sources::SOURCES.iter().map(|s| s.spec().name).collect();
-            faults.push(format!("{path}.name: no source is called `{}`; there are: {}", wanted.name, names.join(", ")));
+            faults.push(format!(
+                "{path}.name: no source is called `{}`; there are: {}",
+                wanted.name,
+                names.join(", ")
+            ));
             continue;
         };
         let spec = source.spec();
         for (n, channel) in wanted.channels.iter().enumerate() {
             if model::Channel::parse(channel).and_then(|c| spec.channel(c)).is_none() {
                 let known: Vec<&str> = spec.channels.iter().map(|c| c.channel.name()).collect();
-                faults.push(format!("{path}.channels[{n}]: `{channel}` is not offered; there are: {}", known.join(", ")));
+                faults.push(format!(
+                    "{path}.channels[{n}]: `{channel}` is not offered; there are: {}",
+                    known.join(", ")
+                ));
             }
         }
         for host in wanted.hosts.keys() {
             if !spec.endpoints.iter().any(|e| e.name == host) {
                 let known: Vec<&str> = spec.endpoints.iter().map(|e| e.name).collect();
-                faults.push(format!("{path}.hosts.{host}: unknown endpoint; there are: {}", known.join(", ")));
+                faults
+                    .push(format!("{path}.hosts.{host}: unknown endpoint; there are: {}", known.join(", ")));
             }
         }
     }

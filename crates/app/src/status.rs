@@ -92,7 +92,11 @@ fn print(health: &Value, lanes: &Value, all: bool, healthy: bool) {
     }
     table.print();
     if !all {
-        println!("{well} of {} lanes are well{}", lanes.len(), if well > 0 { "; --all shows them" } else { "" });
+        println!(
+            "{well} of {} lanes are well{}",
+            lanes.len(),
+            if well > 0 { "; --all shows them" } else { "" }
+        );
     }
     if !healthy {
         println!("see {} for what each state means", paint("docs/protocol.md", "90"));

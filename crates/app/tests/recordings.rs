@@ -37,7 +37,8 @@ fn sets(root: &Path) -> Vec<Vec<PathBuf>> {
         if !names.contains(&venue.as_str()) {
             continue;
         }
-        let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         for file in files {
             match sets.last_mut().filter(|set| continues(set.last().unwrap(), &file)) {
@@ -92,7 +93,8 @@ fn lines_with_snapshot(root: &Path) -> Vec<(PathBuf, Vec<String>)> {
     let mut found = Vec::new();
     for file in sets(root).into_iter().flatten() {
         let mut text = String::new();
-        let read = flate2::read::MultiGzDecoder::new(std::fs::File::open(&file).unwrap()).read_to_string(&mut text);
+        let read =
+            flate2::read::MultiGzDecoder::new(std::fs::File::open(&file).unwrap()).read_to_string(&mut text);
         if read.is_err() || !text.contains(" {\"lastUpdateId\":") {
             continue;
         }
@@ -141,7 +143,8 @@ fn a_dropped_a_repeated_and_a_swapped_frame_are_told_and_the_book_recovers_at_th
         assert_eq!(gaps(&whole.0), 0);
         let deltas: Vec<usize> =
             lines.iter().enumerate().filter(|(_, l)| is_delta(l)).map(|(at, _)| at).collect();
-        let (at, next, later) = (deltas[deltas.len() / 3], deltas[deltas.len() / 3 + 1], deltas[deltas.len() / 2]);
+        let (at, next, later) =
+            (deltas[deltas.len() / 3], deltas[deltas.len() / 3 + 1], deltas[deltas.len() / 2]);
         let answer = snapshot_after(folder, &lines[..=later]);
         let mut dropped = lines.clone();
         dropped.insert(later + 1, answer.clone());
@@ -150,7 +153,9 @@ fn a_dropped_a_repeated_and_a_swapped_frame_are_told_and_the_book_recovers_at_th
         let mut swapped = dropped.clone();
         swapped.swap(at, next);
         dropped.remove(at);
-        for (name, lines, holes) in [("dropped", dropped, 1), ("repeated", repeated, 0), ("swapped", swapped, 1)] {
+        for (name, lines, holes) in
+            [("dropped", dropped, 1), ("repeated", repeated, 0), ("swapped", swapped, 1)]
+        {
             let (report, books) = books(folder, &written(folder, name, &lines));
             assert_eq!(gaps(&report), holes, "{name} in {}", file.display());
             assert_eq!(books, whole.1, "{name} in {}", file.display());

@@ -34,7 +34,8 @@ fn name(folder: &Path) -> String {
 }
 
 fn dependencies(folder: &Path) -> Vec<String> {
-    let manifest: toml::Table = toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()).unwrap();
+    let manifest: toml::Table =
+        toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()).unwrap();
     manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
 }
 
@@ -85,7 +86,8 @@ fn pure_crates_and_sources_import_nothing_that_does_io() {
         for file in code {
             let text = fs::read_to_string(&file).unwrap();
             let text = text.split("#[cfg(test)]").next().unwrap();
-            let is_test = file.file_name().is_some_and(|f| f == "tests.rs") || file.components().any(|c| c.as_os_str() == "tests");
+            let is_test = file.file_name().is_some_and(|f| f == "tests.rs")
+                || file.components().any(|c| c.as_os_str() == "tests");
             for word in ["std::fs", "std::net", "std::env::", "SystemTime", "Instant::now", "thread::spawn"] {
                 assert!(is_test || !text.contains(word), "{} says {word}", file.display());
             }

@@ -1,5 +1,6 @@
 //! The one event type that flows through the platform.
 
+use crate::fact::{LaneFact, LinkFact};
 use crate::instrument::Instrument;
 use crate::num::{Decimal, Px, Qty};
 use crate::time::Ts;
@@ -477,101 +478,4 @@ pub struct Liquidation {
     pub qty: Decimal,
     /// The average price of its fills, where the venue says it.
     pub avg_px: Option<Decimal>,
-}
-
-/// How strongly a lane's completeness can be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Proof {
-    /// The venue numbers its events.
-    Sequence,
-    /// The venue sends a checksum.
-    Checksum,
-    /// Nothing but trust.
-    None,
-}
-
-impl Proof {
-    /// The name used in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sequence => "sequence",
-            Self::Checksum => "checksum",
-            Self::None => "none",
-        }
-    }
-}
-
-/// Names a connection within a source for the life of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u32);
-
-/// What became of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LaneFact {
-    /// We asked for it.
-    Asked {
-        /// How completeness of this lane can be shown.
-        proof: Proof,
-        /// The longest silence the venue's cadence allows, in ms; `None` where data come only when something happens.
-        quiet_ms: Option<u32>,
-    },
-    /// This connection carries it now.
-    Carried(LinkId),
-    /// The venue agreed.
-    Acked,
-    /// The venue said no, in these words.
-    Refused(Box<str>),
-    /// Waiting for a snapshot, in these words.
-    Syncing(Box<str>),
-    /// We no longer want it.
-    Dropped,
-}
-
-/// What became of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkFact {
-    /// Being opened.
-    Connecting {
-        /// Which connection.
-        link: LinkId,
-        /// To where.
-        url: Box<str>,
-    },
-    /// Open.
-    Up {
-        /// Which connection.
-        link: LinkId,
-    },
-    /// Still open: when it last carried something.
-    Alive {
-        /// Which connection.
-        link: LinkId,
-        /// When the last data frame came.
-        last_frame: Option<Ts>,
-        /// When the last ping or pong came.
-        last_ping: Option<Ts>,
-    },
-    /// Lost or never reached, in these words.
-    Down {
-        /// Which connection.
-        link: LinkId,
-        /// Why.
-        why: Box<str>,
-        /// How long until the next try, in ms; `None` where there is none.
-        retry_ms: Option<u64>,
-    },
-    /// A frame that could not be read, in words, with its beginning.
-    Malformed {
-        /// Which connection.
-        link: LinkId,
-        /// What was wrong and where.
-        what: Box<str>,
-    },
-    /// A field or value that we do not know; the first time it is seen.
-    Unknown {
-        /// Which connection.
-        link: LinkId,
-        /// Where it stood: `bookTicker.xyz`.
-        what: Box<str>,
-    },
 }

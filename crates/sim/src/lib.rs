@@ -4,4 +4,5 @@ pub mod host;
 mod reader;
 pub mod world;
 
+pub use host::{Error, Host};
 pub use world::{Faults, Outcome, Plan, run};

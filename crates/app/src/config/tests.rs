@@ -15,7 +15,10 @@ fn three_faults_are_told_at_once_with_their_paths() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told.iter().any(|f| f == "serve.http_prt: unknown key, did you mean `http_port`?"), "{told:?}");
     assert!(told.iter().any(|f| f == "bus.window: expected integer, found string"), "{told:?}");
-    assert!(told.iter().any(|f| f.starts_with("sources[0].chanels: unknown key, did you mean `channels`?")), "{told:?}");
+    assert!(
+        told.iter().any(|f| f.starts_with("sources[0].chanels: unknown key, did you mean `channels`?")),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -32,7 +35,8 @@ fn unknown_sources_channels_and_hosts_are_told_with_what_there_is() {
 
 #[test]
 fn the_environment_lies_over_the_file() {
-    let env = [("serve__http_port".to_owned(), "7".to_owned()), ("log__filter".to_owned(), "debug".to_owned())];
+    let env =
+        [("serve__http_port".to_owned(), "7".to_owned()), ("log__filter".to_owned(), "debug".to_owned())];
     let config = parse("[serve]\nhttp_port = 5\n", env.into_iter()).unwrap();
     assert_eq!((config.serve.http_port, config.log.filter.as_str()), (7, "debug"));
 }
@@ -76,7 +80,7 @@ fn reference() -> String {
     let engine = include_str!("../../../engine/src/lib.rs");
     section(&mut out, "[engine]", &tops["engine"], &table("engine"), &docs(engine, "Config"));
     section(&mut out, "[run]", &tops["run"], &table("run"), &docs(here, "RunConfig"));
-    let tape = docs(include_str!("../../../tape/src/writer.rs"), "Config");
+    let tape = docs(include_str!("../../../tape/src/config.rs"), "Config");
     section(&mut out, "[tape]", &tops["tape"], &table("tape"), &tape);
     let feed = docs(include_str!("../../../feed/src/config.rs"), "SourceConfig");
     for source in all["sources"].as_array().unwrap() {

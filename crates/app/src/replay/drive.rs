@@ -108,7 +108,9 @@ impl<'a, S: Sink> Replay<'a, S> {
                 self.reply(Reply { url, status, body, at: record.ts });
             }
             Kind::Closed { .. } => {
-                if let Some(at) = self.known.get(&record.conn).and_then(|s| self.find(s.spec().name, record.conn)) {
+                if let Some(at) =
+                    self.known.get(&record.conn).and_then(|s| self.find(s.spec().name, record.conn))
+                {
                     self.tell(at, Input::Closed, record.ts, &[]);
                 }
             }
@@ -119,7 +121,10 @@ impl<'a, S: Sink> Replay<'a, S> {
         if let Some(known) = self.known.get(&conn) {
             return Some(*known);
         }
-        let found = self.forced.or(self.named).or_else(|| SOURCES.iter().copied().find(|s| s.recognises(url, frame)))?;
+        let found = self
+            .forced
+            .or(self.named)
+            .or_else(|| SOURCES.iter().copied().find(|s| s.recognises(url, frame)))?;
         self.known.insert(conn, found);
         Some(found)
     }
@@ -232,7 +237,8 @@ impl<'a, S: Sink> Replay<'a, S> {
 
     /// The sources that were read.
     pub fn sources(&self) -> Vec<&'static str> {
-        let mut names: Vec<&'static str> = self.lines.iter().map(|(_, line)| line.source.spec().name).collect();
+        let mut names: Vec<&'static str> =
+            self.lines.iter().map(|(_, line)| line.source.spec().name).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -148,7 +148,11 @@ fn progress(args: &Args) -> ProgressBar {
 }
 
 /// Reads the files one after the other; stops at the first damage and gives it.
-fn read_all<S: Sink>(files: &[PathBuf], replay: &mut Replay<'_, S>, progress: &ProgressBar) -> Option<tape::Error> {
+fn read_all<S: Sink>(
+    files: &[PathBuf],
+    replay: &mut Replay<'_, S>,
+    progress: &ProgressBar,
+) -> Option<tape::Error> {
     let mut count: u64 = 0;
     for path in files {
         progress.set_message(path.display().to_string());
@@ -197,7 +201,8 @@ fn text(mantissa: i64, scale: u8) -> String {
 
 fn book_json(tracked: &Tracked) -> Value {
     let instrument = &tracked.instrument;
-    let level = |l: model::Level| json!([text(l.px.0, instrument.px_scale), text(l.qty.0, instrument.qty_scale)]);
+    let level =
+        |l: model::Level| json!([text(l.px.0, instrument.px_scale), text(l.qty.0, instrument.qty_scale)]);
     json!({
         "source": tracked.source,
         "instrument": &*instrument.name,
@@ -253,7 +258,8 @@ fn print_report(verifier: &Verifier, sources: &[&str], connections: usize, verif
         verifier.controls,
         verifier.malformed.0
     );
-    let mut table = Table::new(&["instrument", "frames", "events", "gaps", "checksums", "quotes", "crossed", "book"]);
+    let mut table =
+        Table::new(&["instrument", "frames", "events", "gaps", "checksums", "quotes", "crossed", "book"]);
     for (_, name, _, f) in sorted(verifier) {
         let book = sorted_books(verifier).into_iter().find(|b| &*b.instrument.name == name);
         table.row(vec![
@@ -278,7 +284,11 @@ fn print_report(verifier: &Verifier, sources: &[&str], connections: usize, verif
         println!("{} {}", paint("unknown fields or values:", "33"), verifier.unknown.join(", "));
     }
     if verify {
-        let (word, colour) = if verifier.is_right() { ("everything checked is right", "32") } else { ("something is wrong", "31") };
+        let (word, colour) = if verifier.is_right() {
+            ("everything checked is right", "32")
+        } else {
+            ("something is wrong", "31")
+        };
         println!("{}", paint(word, colour));
     }
 }

@@ -78,7 +78,10 @@ impl Sink for Verifier {
 
     fn event(&mut self, event: &Event) {
         let id = event.instrument.id;
-        let found = self.found.entry(id).or_insert_with(|| (Arc::clone(&event.instrument), event.source, Findings::default()));
+        let found = self
+            .found
+            .entry(id)
+            .or_insert_with(|| (Arc::clone(&event.instrument), event.source, Findings::default()));
         found.0.clone_from(&event.instrument);
         let findings = &mut found.2;
         if self.last_frame.insert(id, self.frame) != Some(self.frame) {
@@ -95,7 +98,9 @@ impl Sink for Verifier {
                 tracked.on(event, findings);
             }
             Channel::Quote => {
-                if let (Body::Quote(quote), Some(book)) = (&event.body, self.books.get_mut(&(id, Channel::Book))) {
+                if let (Body::Quote(quote), Some(book)) =
+                    (&event.body, self.books.get_mut(&(id, Channel::Book)))
+                {
                     book.hold(&event.instrument, *quote, findings);
                 }
             }
@@ -231,7 +236,8 @@ fn same(a_of: &Instrument, a: &Quote, b_of: &Instrument, b: &Quote) -> bool {
     };
     let levels = |x: Option<Level>, y: Option<Level>| match (x, y) {
         (Some(x), Some(y)) => {
-            equal(x.px.0, a_of.px_scale, y.px.0, b_of.px_scale) && equal(x.qty.0, a_of.qty_scale, y.qty.0, b_of.qty_scale)
+            equal(x.px.0, a_of.px_scale, y.px.0, b_of.px_scale)
+                && equal(x.qty.0, a_of.qty_scale, y.qty.0, b_of.qty_scale)
         }
         (None, None) => true,
         _ => false,

@@ -1,0 +1,337 @@
+//! `qingxi demo` and `qingxi sim`: the simulators of all sources on real ports.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::sources::SOURCES;
+use crate::term::{Cell, Table, paint};
+use crate::topology::{Platform, print_where, until_stopped};
+use bus::{BookState, Bus};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::Channel;
+use sim::Host;
+use source::{SimBook, SimControl, SimSetup, Source};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long what was sent may take to arrive once the markets stand still.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How often the line that shows the demo moving is drawn anew.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Starts the simulators of every source and the whole platform on them.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The same seed gives the same markets.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stops by itself after this long (`60s`, `5m`), with a summary; exit code 0 only if every book equals its
+    /// simulator's.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    lasts: Option<Duration>,
+    /// Instruments that each product lists.
+    #[arg(long, default_value_t = 6)]
+    instruments: usize,
+    /// Level changes and trades in a second, of each source.
+    #[arg(long, default_value_t = 400)]
+    moves_per_s: u32,
+    /// Keeps the raw frames as tapes in this folder.
+    #[arg(long, value_name = "DIR")]
+    tape: Option<PathBuf>,
+    /// The port of page, REST and stream; metrics and probes take any that is free. 0 takes any.
+    #[arg(long, default_value_t = 50061)]
+    port: u16,
+    /// Prints where to look and the summary as JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Starts the simulators alone.
+#[derive(clap::Args, Debug)]
+pub struct SimArgs {
+    /// The same seed gives the same markets.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only this source.
+    #[arg(long)]
+    source: Option<String>,
+    /// Instruments that each product lists.
+    #[arg(long, default_value_t = 6)]
+    instruments: usize,
+    /// Level changes and trades in a second, of each source.
+    #[arg(long, default_value_t = 400)]
+    moves_per_s: u32,
+    /// How long a connection may live, in ms, instead of the venue's own time.
+    #[arg(long)]
+    lifetime_ms: Option<u64>,
+    /// The first port; the endpoints take it and those after it. 0 takes any that are free.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Prints the addresses as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `60s`, `5m`, `2h` or plain seconds.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match text.get(digits.len()..) {
+        Some("s" | "") => 1,
+        Some("m") => 60,
+        Some("h") => 3_600,
+        _ => return Err("write seconds, minutes or hours as `60s`, `5m`, `2h`".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+/// One source's simulator.
+struct Venue {
+    source: &'static dyn Source,
+    host: Host,
+}
+
+async fn venues(
+    only: Option<&str>,
+    setup: &SimSetup,
+    mut port: u16,
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<Venue>> {
+    let mut all = Vec::new();
+    for source in SOURCES.iter().copied().filter(|s| only.is_none_or(|name| s.spec().name == name)) {
+        let count = source.spec().endpoints.len() as u16;
+        let ports: Vec<u16> = (0..count).map(|n| if port == 0 { 0 } else { port + n }).collect();
+        port += if port == 0 { 0 } else { count };
+        let host = Host::start(source, setup, &ports, feed::clock::now, stop.clone()).await?;
+        all.push(Venue { source, host });
+    }
+    Ok(all)
+}
+
+/// The platform's config for these venues: every instrument that they list, on every channel.
+async fn config(args: &Args, venues: &[Venue]) -> Config {
+    let mut config = Config { sources: Vec::new(), ..Config::default() };
+    (config.serve.http_port, config.serve.metrics_port, config.serve.probe_port) = (args.port, 0, 0);
+    if let Some(dir) = &args.tape {
+        config.run.record = true;
+        config.tape.dir.clone_from(dir);
+    }
+    for venue in venues {
+        let spec = venue.source.spec();
+        let instruments = venue.host.books().await.into_iter().map(|book| book.instrument.name.to_string());
+        let channels = spec.channels.iter().map(|c| c.channel).filter(|c| *c != Channel::Instruments);
+        config.sources.push(feed::SourceConfig {
+            name: spec.name.to_owned(),
+            instruments: instruments.collect(),
+            channels: channels.map(|c| c.name().to_owned()).collect(),
+            hosts: venue
+                .host
+                .addrs
+                .iter()
+                .map(|(name, addr)| ((*name).to_owned(), format!("http://{addr}")))
+                .collect(),
+            ..feed::SourceConfig::default()
+        });
+    }
+    config
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// Where a port cannot be had.
+pub async fn run(args: Args) -> Result<u8> {
+    let (stop, stopped) = watch::channel(false);
+    let setup = SimSetup {
+        seed: args.seed,
+        start: feed::clock::now(),
+        instruments: args.instruments,
+        moves_per_s: args.moves_per_s,
+        ..SimSetup::default()
+    };
+    let venues = venues(None, &setup, 0, &stopped).await?;
+    let config = config(&args, &venues).await;
+    let platform = Platform::start(config).await?;
+    print_where(&platform, args.json);
+    if !args.json {
+        for venue in &venues {
+            let addrs: Vec<String> =
+                venue.host.addrs.iter().map(|(name, addr)| format!("{name} {addr}")).collect();
+            println!("  {:<16} simulated: {}", venue.source.spec().name, addrs.join(", "));
+        }
+        println!(
+            "{}",
+            args.lasts.map_or("Ctrl-C stops it.".to_owned(), |d| format!(
+                "It stops by itself after {} s.",
+                d.as_secs()
+            ))
+        );
+    }
+    let code = match args.lasts {
+        None => {
+            tokio::select! {
+                done = until_stopped() => done?,
+                () = show(&platform.bus, None, args.json) => {}
+            }
+            0
+        }
+        Some(lasts) => {
+            tokio::select! {
+                done = until_stopped() => done?,
+                () = show(&platform.bus, Some(lasts), args.json) => {}
+            }
+            sum_up(&platform.bus, &venues, args.json).await
+        }
+    };
+    platform.stop().await;
+    // Where nobody listens any more the simulators have stopped already.
+    _ = stop.send(true);
+    Ok(code)
+}
+
+/// Shows the platform moving, on a terminal; returns after `lasts`.
+async fn show(bus: &Bus, lasts: Option<Duration>, json: bool) {
+    let start = Instant::now();
+    let bar = if json || !std::io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    };
+    let style = ProgressStyle::with_template("{spinner:.green} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let mut last = bus.cursor().number;
+    loop {
+        let left = lasts.map(|lasts| lasts.saturating_sub(start.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) {
+            break;
+        }
+        tokio::time::sleep(left.map_or(REFRESH, |left| left.min(REFRESH))).await;
+        let number = bus.cursor().number;
+        let per_s = (number - last) as f64 / REFRESH.as_secs_f64();
+        last = number;
+        let views = bus.lane_views();
+        let live =
+            views.iter().filter(|v| v.channel == Channel::Book && v.book == Some(BookState::Live)).count();
+        bar.set_message(format!(
+            "{number} events, {per_s:.0} a second, {live} books live, {} lanes",
+            views.len()
+        ));
+        bar.tick();
+    }
+    bar.finish_and_clear();
+}
+
+/// Lets the markets stand still, waits until everything has arrived, and holds every book against the true one.
+async fn sum_up(bus: &Bus, venues: &[Venue], json: bool) -> u8 {
+    for venue in venues {
+        venue.host.control(SimControl::Pause(true)).await;
+    }
+    let deadline = Instant::now() + SETTLE;
+    let mut wrong = Vec::new();
+    loop {
+        wrong.clear();
+        for venue in venues {
+            wrong.extend(venue.host.books().await.iter().filter_map(|truth| difference(bus, truth)));
+        }
+        if wrong.is_empty() || Instant::now() >= deadline {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let views = bus.lane_views();
+    let gaps: u64 = views.iter().map(|v| v.gaps).sum();
+    let events = bus.cursor().number;
+    let books = views.iter().filter(|v| v.channel == Channel::Book).count();
+    if json {
+        let summary =
+            serde_json::json!({ "events": events, "books": books, "gaps": gaps, "differences": wrong });
+        println!("{summary}");
+        return u8::from(!wrong.is_empty() || books == 0);
+    }
+    let mut table = Table::new(&["source", "lanes", "events", "gaps", "books"]);
+    for venue in venues {
+        let name = venue.source.spec().name;
+        let of = || views.iter().filter(|v| v.source == name);
+        let live = of().filter(|v| v.channel == Channel::Book && v.book == Some(BookState::Live)).count();
+        table.row(vec![
+            Cell::left(name),
+            Cell::right(of().count()),
+            Cell::right(of().map(|v| v.events).sum::<u64>()),
+            Cell::count_bad(of().map(|v| v.gaps).sum()),
+            Cell::right(format!("{live} live")),
+        ]);
+    }
+    table.print();
+    for line in &wrong {
+        println!("{} {line}", paint("different:", "31"));
+    }
+    if wrong.is_empty() && books > 0 {
+        println!("{}", paint(&format!("all {books} books equal those of their simulators"), "32"));
+    }
+    u8::from(!wrong.is_empty() || books == 0)
+}
+
+/// How a book differs from the true one; `None` where it does not.
+fn difference(bus: &Bus, truth: &SimBook) -> Option<String> {
+    let name = &truth.instrument.name;
+    let Some(view) = bus.book(truth.instrument.id, Channel::Book, usize::MAX) else {
+        return Some(format!("{name}: no book has come"));
+    };
+    if view.state != BookState::Live {
+        return Some(format!("{name}: the book is {}", view.state.name()));
+    }
+    if view.seq.is_some() && view.seq != truth.seq {
+        return Some(format!("{name}: stands at {:?}, the true book at {:?}", view.seq, truth.seq));
+    }
+    let equal = view.levels.bids() == truth.bids && view.levels.asks() == truth.asks;
+    (!equal).then(|| format!("{name}: the levels differ at {:?}", view.seq))
+}
+
+/// Runs the simulators alone.
+///
+/// # Errors
+/// Where a port cannot be had or the source is unknown.
+pub async fn simulate(args: SimArgs) -> Result<u8> {
+    if let Some(name) = args.source.as_deref().filter(|name| crate::sources::named(name).is_none()) {
+        return Err(Error::UnknownSource { name: name.to_owned() });
+    }
+    let (stop, stopped) = watch::channel(false);
+    let setup = SimSetup {
+        seed: args.seed,
+        start: feed::clock::now(),
+        instruments: args.instruments,
+        moves_per_s: args.moves_per_s,
+        lifetime_ms: args.lifetime_ms,
+        ..SimSetup::default()
+    };
+    let venues = venues(args.source.as_deref(), &setup, args.port, &stopped).await?;
+    if args.json {
+        let of = |venue: &Venue| {
+            let addrs =
+                venue.host.addrs.iter().map(|(name, addr)| ((*name).to_owned(), addr.to_string().into()));
+            (venue.source.spec().name.to_owned(), serde_json::Value::Object(addrs.collect()))
+        };
+        println!("{}", serde_json::Value::Object(venues.iter().map(of).collect()));
+    } else {
+        let mut table = Table::new(&["source", "endpoint", "WebSocket", "REST", "instead of"]);
+        for venue in &venues {
+            for ((name, addr), spec) in venue.host.addrs.iter().zip(venue.source.spec().endpoints) {
+                table.row(vec![
+                    Cell::left(venue.source.spec().name),
+                    Cell::left(name),
+                    Cell::left(&format!("ws://{addr}")),
+                    Cell::left(&format!("http://{addr}")),
+                    Cell::left(spec.ws),
+                ]);
+            }
+        }
+        table.print();
+        println!("paths, frames and limits are the venue's own; Ctrl-C stops");
+    }
+    until_stopped().await?;
+    // Where nobody listens any more the simulators have stopped already.
+    _ = stop.send(true);
+    Ok(0)
+}

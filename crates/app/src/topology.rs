@@ -1,0 +1,130 @@
+//! The one page of wiring: sources → bus → servers.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::sources::{SOURCES, named};
+use crate::term::paint;
+use bus::Bus;
+use metrics::Metrics;
+use model::SourceName;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A platform that runs.
+pub struct Platform {
+    /// Where everything passes.
+    pub bus: Arc<Bus>,
+    /// The servers and their addresses.
+    pub running: serve::Running,
+    shutdown: watch::Sender<bool>,
+    sources: JoinSet<()>,
+}
+
+impl Platform {
+    /// Starts everything that the config asks for.
+    ///
+    /// # Errors
+    /// Where a port cannot be had. A venue that cannot be reached is no error: it is tried again, and shown.
+    pub async fn start(config: Config) -> Result<Self> {
+        let bus = Arc::new(Bus::new(config.bus.clone(), feed::clock::now()));
+        let metrics = Arc::new(Metrics::new());
+        let (shutdown, stopped) = watch::channel(false);
+        let running = serve::run(
+            config.serve.clone(),
+            bus.clone(),
+            metrics.clone(),
+            enabled(&config),
+            feed::clock::now,
+            stopped.clone(),
+        )
+        .await?;
+        let context = feed::Context {
+            bus: bus.clone(),
+            metrics,
+            engine: config.engine.clone(),
+            tape: config.run.record.then(|| config.tape.clone()),
+            seed: feed::clock::now().0.unsigned_abs(),
+            shutdown: stopped,
+        };
+        let mut sources = JoinSet::new();
+        for wanted in config.sources.iter().filter(|s| s.enabled).cloned() {
+            let Some(source) = named(&wanted.name) else { continue };
+            let context = context.clone();
+            sources.spawn(async move {
+                if let Err(error) = feed::run_source(source, &wanted, context).await {
+                    tracing::error!(
+                        source = wanted.name,
+                        error = crate::error::chain(&error),
+                        "the source cannot run"
+                    );
+                }
+            });
+        }
+        Ok(Self { bus, running, shutdown, sources })
+    }
+
+    /// Stops everything and waits until it has.
+    pub async fn stop(mut self) {
+        // Where nobody listens any more everything has stopped already.
+        _ = self.shutdown.send(true);
+        while self.sources.join_next().await.is_some() {}
+        self.running.ended().await;
+    }
+}
+
+/// The names of the sources that are read, for the life of the process.
+fn enabled(config: &Config) -> &'static [SourceName] {
+    let wanted = |name: &str| config.sources.iter().any(|s| s.enabled && s.name == name);
+    let names: Vec<SourceName> = SOURCES.iter().map(|s| s.spec().name).filter(|name| wanted(name)).collect();
+    names.leak()
+}
+
+/// Runs the platform until it is told to stop.
+///
+/// # Errors
+/// As [`Platform::start`].
+pub async fn run(config: Config, json: bool) -> Result<u8> {
+    let recording = config.run.record.then(|| config.tape.dir.display().to_string());
+    let platform = Platform::start(config).await?;
+    print_where(&platform, json);
+    if let Some(dir) = recording.filter(|_| !json) {
+        println!("  raw frames       {dir}");
+    }
+    until_stopped().await?;
+    platform.stop().await;
+    Ok(0)
+}
+
+/// Prints where to look.
+pub fn print_where(platform: &Platform, json: bool) {
+    let addrs = &platform.running.addrs;
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "http": format!("http://{}", addrs.http), "stream": format!("ws://{}/api/v1/stream", addrs.http),
+                "metrics": format!("http://{}/metrics", addrs.metrics), "probes": format!("http://{}/health/ready", addrs.probe) })
+        );
+        return;
+    }
+    println!("{}", paint("清溪 Qingxi runs. Look here:", "32"));
+    println!("  the page         http://{}/", addrs.http);
+    println!("  REST             http://{}/api/v1/lanes", addrs.http);
+    println!("  the stream       ws://{}/api/v1/stream", addrs.http);
+    println!("  metrics          http://{}/metrics", addrs.metrics);
+    println!("  probes           http://{}/health/ready", addrs.probe);
+    println!("  in words         qingxi status --url http://{}", addrs.http);
+}
+
+/// Returns at Ctrl-C or a termination signal.
+///
+/// # Errors
+/// Where signals cannot be heard.
+pub async fn until_stopped() -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(Error::Runtime),
+        _ = terminated.recv() => Ok(()),
+    }
+}
