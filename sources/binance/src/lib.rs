@@ -29,6 +29,8 @@ const fn offers(channel: Channel, proof: Proof, quiet_ms: Option<u32>) -> Channe
 }
 
 const DAY_MS: u64 = 86_400_000;
+/// Marks come each second; a few may be late.
+const MARK_QUIET_MS: u32 = 5_000;
 
 /// Names, addresses and limits.
 pub static SPEC: Spec = Spec {
@@ -74,9 +76,9 @@ pub static SPEC: Spec = Spec {
         offers(Channel::Quote, Proof::None, None),
         offers(Channel::DayStats, Proof::None, None),
         offers(Channel::Bars, Proof::None, None),
-        offers(Channel::MarkPrice, Proof::None, Some(1_000)),
-        offers(Channel::IndexPrice, Proof::None, Some(1_000)),
-        offers(Channel::Funding, Proof::None, Some(1_000)),
+        offers(Channel::MarkPrice, Proof::None, Some(MARK_QUIET_MS)),
+        offers(Channel::IndexPrice, Proof::None, Some(MARK_QUIET_MS)),
+        offers(Channel::Funding, Proof::None, Some(MARK_QUIET_MS)),
         offers(Channel::OpenInterest, Proof::None, Some(30_000)),
         offers(Channel::Liquidations, Proof::None, None),
         offers(Channel::Instruments, Proof::None, None),

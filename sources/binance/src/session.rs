@@ -288,3 +288,6 @@ impl BinanceSession {
 fn head(body: &[u8]) -> String {
     body.get(..body.len().min(80)).unwrap_or_default().escape_ascii().to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,14 @@ use crate::table::{Kind, Listed, Route, event};
 use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
 use source::{Action, Cursor, Fault, Malformed, What};
 
+/// Whether a payload is its stream's.
+enum Fit {
+    Yes,
+    /// But for the section.
+    Section,
+    No,
+}
+
 impl BinanceSession {
     /// A frame: read whole before anything follows from it.
     pub(super) fn frame(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) {
@@ -159,44 +167,58 @@ impl BinanceSession {
             },
         };
         let start = c.clone();
+        let seen = self.read_payload(route, c, now, out)?;
+        match self.fit(route, &seen) {
+            Fit::Yes => Ok(()),
+            Fit::No => Err(start.fault(What::Rule("the payload is not its stream's"))),
+            Fit::Section => {
+                // In a recording of several sections: the same stream of another section.
+                self.made.clear();
+                self.change = None;
+                let product = self.section(seen.symbol, seen.futures, None);
+                let Some(at) = self.table.place(product, seen.symbol) else { return Ok(()) };
+                let route = Route { at, ..route };
+                self.table.set_route(stream, route);
+                *c = start;
+                self.read_payload(route, c, now, out).map(drop)
+            }
+        }
+    }
+
+    /// Reads a payload; a number that does not fit widens the definition.
+    #[inline]
+    fn read_payload<'a>(
+        &mut self,
+        route: Route,
+        c: &mut Cursor<'a>,
+        now: Ts,
+        out: &mut Vec<Action>,
+    ) -> Result<Seen<'a>> {
+        let start = c.clone();
         loop {
-            *c = start.clone();
             match self.take(route, c, now, out) {
-                Ok(seen) if self.suits(route, &seen) => return Ok(()),
-                Ok(seen) => {
-                    // In a recording of several sections: the same stream of another section.
-                    self.made.clear();
-                    self.change = None;
-                    let other = self.section(seen.symbol, seen.futures, None);
-                    let Some(at) = self.table.place(other, seen.symbol) else {
-                        return Err(start.fault(What::Rule("the payload is not its stream's")));
-                    };
-                    let route = Route { at, ..route };
-                    self.table.set_route(stream, route);
-                    *c = start.clone();
-                    let seen = self.take(route, c, now, out)?;
-                    return if self.suits(route, &seen) {
-                        Ok(())
-                    } else {
-                        Err(start.fault(What::Rule("the payload is not its stream's")))
-                    };
-                }
+                Ok(seen) => return Ok(seen),
                 Err(fault) => match self.table.get_mut(route.at) {
                     Some(listed) => listed.widen(fault, now, out)?,
                     None => return Err(fault),
                 },
             }
+            *c = start.clone();
         }
     }
 
     /// Whether a payload is what its stream's name says.
     #[inline]
-    fn suits(&self, route: Route, seen: &Seen<'_>) -> bool {
-        let Some(listed) = self.table.get(route.at) else { return false };
+    fn fit(&self, route: Route, seen: &Seen<'_>) -> Fit {
+        let Some(listed) = self.table.get(route.at) else { return Fit::No };
         let symbol = seen.symbol.is_empty() || seen.symbol == listed.instrument.symbol.as_bytes();
         let kind = seen.kind.is_empty() || seen.kind == route.kind.event();
+        if !symbol || !kind {
+            return Fit::No;
+        }
         let known = self.product.is_some() || route.kind == Kind::Top;
-        symbol && kind && (known || seen.futures.is_none_or(|futures| futures == listed.product.futures))
+        let same = seen.futures.is_none_or(|futures| futures == listed.product.futures);
+        if known || same || seen.symbol.is_empty() { Fit::Yes } else { Fit::Section }
     }
 
     /// Reads a payload into `made` or `change`.
@@ -291,6 +313,7 @@ impl BinanceSession {
                 out.push(Action::Control("event_not_used"));
             } else {
                 self.odd.note("event", name, b"");
+                out.push(Action::Control("event_not_known"));
             }
             return Ok(None);
         };
