@@ -1,9 +1,10 @@
 //! Which trades were told already.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use model::{Body, Channel, Event, InstrumentId, TradeId, Ts};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How many ids that are no numbers are remembered of each lane.
 const TEXTS_MAX: usize = 1_024;
@@ -24,7 +25,9 @@ struct Told {
     last: Option<u64>,
     /// Which of the 64 numbers up to the last were told; the lowest bit is the last.
     recent: u64,
-    texts: VecDeque<Box<str>>,
+    texts: HashSet<Arc<str>, FixedState>,
+    /// The same, oldest first.
+    order: VecDeque<Arc<str>>,
 }
 
 impl Prints {
@@ -53,7 +56,7 @@ impl Told {
     fn has(&self, id: &TradeId) -> bool {
         match id {
             TradeId::Num(n) => self.last.is_some_and(|last| *n <= last && last - n < RESTART),
-            TradeId::Text(text) => self.texts.contains(text),
+            TradeId::Text(text) => self.texts.contains(&**text),
         }
     }
 
@@ -78,15 +81,65 @@ impl Told {
                 !known
             }
             TradeId::Text(text) => {
-                if self.texts.contains(text) {
+                if self.texts.contains(&**text) {
                     return false;
                 }
-                if self.texts.len() >= TEXTS_MAX {
-                    self.texts.pop_front();
+                if self.order.len() >= TEXTS_MAX
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.texts.remove(&oldest);
                 }
-                self.texts.push_back(text.clone());
+                let text: Arc<str> = Arc::from(&**text);
+                self.order.push_back(Arc::clone(&text));
+                self.texts.insert(text);
                 true
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Flags, Instrument, InstrumentKind, Px, Qty, SourceName, Stamp, Trade};
+
+    fn print(id: TradeId) -> Event {
+        let source: SourceName = "v";
+        Event {
+            source,
+            instrument: Arc::new(Instrument::provisional(source, "", "X", InstrumentKind::Spot)),
+            channel: Channel::Trades,
+            flags: Flags::NONE,
+            stamp: Stamp::default(),
+            body: Body::Trade(Trade { id, px: Px(1), qty: Qty(1), aggressor: None, count: 1 }),
+        }
+    }
+
+    fn passed(prints: &mut Prints, ids: &[u64]) -> Vec<u64> {
+        ids.iter().copied().filter(|n| prints.pass(&print(TradeId::Num(*n)))).collect()
+    }
+
+    #[test]
+    fn a_number_is_told_once_and_one_that_comes_late_is_told_too() {
+        let mut prints = Prints::default();
+        assert_eq!(passed(&mut prints, &[10, 12, 10, 11, 11, 12, 13, 500, 13]), [10, 12, 11, 13, 500, 13]);
+        assert_eq!(passed(&mut prints, &[5_000_000, 3, 4, 3]), [5_000_000, 3, 4]);
+    }
+
+    #[test]
+    fn after_a_change_of_connections_older_numbers_are_not_told() {
+        let mut prints = Prints::default();
+        passed(&mut prints, &[10, 12]);
+        prints.guard(Ts(0));
+        assert_eq!(passed(&mut prints, &[11, 12, 13]), [13]);
+    }
+
+    #[test]
+    fn texts_are_told_once_as_long_as_they_are_remembered() {
+        let mut prints = Prints::default();
+        let mut pass = |n: usize| prints.pass(&print(TradeId::Text(format!("t{n}").into())));
+        assert!((0..=TEXTS_MAX).all(&mut pass));
+        assert!(!pass(TEXTS_MAX) && !pass(1));
+        assert!(pass(0), "forgotten");
     }
 }

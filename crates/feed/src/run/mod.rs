@@ -177,6 +177,7 @@ impl Runner {
         let found = self.listings.read(&self.shared, retry_ms).await;
         let now = clock::now();
         for instrument in &found.changed {
+            self.shared.context.bus.ready().await;
             self.shared.tell(instrument, Channel::Instruments, Body::Instrument, now);
             for (line, _) in self.lines.iter().filter(|(line, _)| line.wants(instrument.id)) {
                 // A full queue is a shard that hangs; it is told at the next change.
