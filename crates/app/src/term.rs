@@ -25,6 +25,7 @@ impl Cell {
     }
 
     /// A number.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers are handed over as they are")]
     pub fn right(value: impl ToString) -> Self {
         Self { text: value.to_string(), right: true, colour: None }
     }

@@ -32,6 +32,9 @@ struct Line {
     source: &'static dyn Source,
     session: Box<dyn Session>,
     engine: Engine,
+    /// When the recording says that it was closed. The session hears of it when the connection opens again, so that the
+    /// books at the end of a recording are those at its end.
+    closed: Option<Ts>,
 }
 
 /// A recorded answer.
@@ -110,8 +113,9 @@ impl<'a, S: Sink> Replay<'a, S> {
             Kind::Closed { .. } => {
                 if let Some(at) =
                     self.known.get(&record.conn).and_then(|s| self.find(s.spec().name, record.conn))
+                    && let Some((_, line)) = self.lines.get_mut(at)
                 {
-                    self.tell(at, Input::Closed, record.ts, &[]);
+                    line.closed = Some(record.ts);
                 }
             }
         }
@@ -142,7 +146,7 @@ impl<'a, S: Sink> Replay<'a, S> {
         let shard = Shard { path: url.map(str::to_owned), ..Shard::default() };
         let session = source.session(&shard);
         let engine = Engine::new(engine::Config::default());
-        self.lines.push(((name, conn), Line { source, session, engine }));
+        self.lines.push(((name, conn), Line { source, session, engine, closed: None }));
         let at = self.lines.len() - 1;
         for instrument in self.defined.clone() {
             self.tell(at, Input::Define(&instrument), now, &[]);
@@ -159,7 +163,8 @@ impl<'a, S: Sink> Replay<'a, S> {
         let known = self.find(source.spec().name, conn);
         let at = self.line(source, conn, Some(url), now);
         if known.is_some() && !goes_on {
-            self.tell(at, Input::Closed, now, &[]);
+            let closed = self.lines.get_mut(at).and_then(|(_, line)| line.closed.take());
+            self.tell(at, Input::Closed, closed.unwrap_or(now), &[]);
             self.tell(at, Input::Open, now, &[]);
         }
     }

@@ -1,0 +1,61 @@
+//! Every source against its simulator in memory, under faults, by seed. `make soak` runs as many seeds as asked.
+
+#![allow(clippy::panic, reason = "a test fails by panic")]
+
+use app::sources::SOURCES;
+use sim::{Faults, Plan};
+
+/// Seeds of each source; enough that each fault strikes many times, few enough for every run of the tests.
+const SEEDS: u64 = 150;
+
+#[test]
+fn after_every_mix_of_faults_every_book_equals_its_simulators() {
+    let mut injected = std::collections::BTreeMap::new();
+    for source in SOURCES {
+        let name = source.spec().name;
+        let (mut events, mut gaps) = (0, 0);
+        for seed in 1..=SEEDS {
+            let outcome = sim::run(*source, Plan { seed, ..Plan::default() });
+            assert!(
+                outcome.differences.is_empty(),
+                "{:?}; again: qingxi soak --source {name} --from {seed} --seeds 1",
+                outcome.differences
+            );
+            assert!(outcome.books > 0);
+            (events, gaps) = (events + outcome.events, gaps + outcome.gaps);
+            for (kind, count) in outcome.injected {
+                *injected.entry(kind).or_insert(0_u64) += count;
+            }
+        }
+        println!("{name}: {SEEDS} seeds, {events} events, {gaps} gaps told");
+        assert!(gaps > SEEDS, "{name}: the faults were hardly noticed");
+    }
+    println!("injected: {injected:?}");
+    assert_eq!(injected.len(), 12, "every kind of fault strikes: {injected:?}");
+}
+
+#[test]
+fn without_faults_no_gap_is_told() {
+    for source in SOURCES {
+        for seed in 1..=10 {
+            let outcome = sim::run(*source, Plan { seed, faults: Faults::None, ..Plan::default() });
+            assert_eq!(
+                (outcome.gaps, outcome.differences.len()),
+                (0, 0),
+                "{} seed {seed}",
+                source.spec().name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events() {
+    for source in SOURCES {
+        let run = |seed| sim::run(*source, Plan { seed, ..Plan::default() }).digest;
+        for seed in 1..=5 {
+            assert_eq!(run(seed), run(seed), "{} seed {seed}", source.spec().name);
+        }
+        assert_ne!(run(1), run(2));
+    }
+}
