@@ -6,6 +6,9 @@
 //! A corrupted frame gets a byte that no frame may hold (0xFF), because a changed digit would make another valid frame,
 //! which nothing but a checksum could tell.
 
+mod faults;
+
+use crate::plan::{Faults, Outcome, Plan};
 use crate::reader::Reader;
 use feed::limits::Limiter;
 use feed::pump::{Conn, In, Io, Out, Pump, Setup};
@@ -25,55 +28,6 @@ const CALM_MS: u64 = 240_000;
 const DRAIN_MS: u64 = 5_000;
 /// The longest way of a frame, in ms.
 const LATENCY_MS: u64 = 40;
-
-/// Which faults are injected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Faults {
-    /// None.
-    None,
-    /// All, as the seed has it.
-    All,
-}
-
-/// One run.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// The same seed gives the same run.
-    pub seed: u64,
-    /// Which faults.
-    pub faults: Faults,
-    /// How long faults are injected, in virtual ms.
-    pub faults_ms: u64,
-    /// How many instruments each product lists.
-    pub instruments: usize,
-    /// Moves of the market in a second.
-    pub moves_per_s: u32,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { seed: 1, faults: Faults::All, faults_ms: 60_000, instruments: 2, moves_per_s: 60 }
-    }
-}
-
-/// What a run gave.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// Broken promises and differences between books, in words; empty where all is right.
-    pub differences: Vec<String>,
-    /// Gaps that were told.
-    pub gaps: u64,
-    /// Books that the engine sent back.
-    pub resyncs: u64,
-    /// Faults injected, by kind.
-    pub injected: BTreeMap<&'static str, u64>,
-    /// Events that were told.
-    pub events: u64,
-    /// How many books were compared.
-    pub books: usize,
-    /// A hash of all events in order.
-    pub digest: u64,
-}
 
 /// Something that is on its way.
 enum Due {
@@ -453,125 +407,6 @@ impl<'a> World<'a> {
         wire.last = at;
         let (n, conn) = wire.owner;
         self.at(at, Due::Client(n, conn, arrival));
-    }
-
-    /// A frame on its way, and what may happen to it.
-    fn deliver(&mut self, peer: Peer, mut bytes: Vec<u8>, binary: bool) {
-        let fault = if self.faulty { self.rng.u16(0..1_000) } else { 1_000 };
-        match fault {
-            0..4 => return self.count("drop"),
-            4..8 => {
-                self.count("repeat");
-                self.send(peer, Arrival::Frame(bytes.clone(), binary));
-            }
-            8..11 => {
-                self.count("reorder");
-                if let Some(wire) = self.wires.get_mut(&peer)
-                    && wire.swapped.is_none()
-                {
-                    wire.swapped = Some(Arrival::Frame(bytes, binary));
-                    return;
-                }
-            }
-            11..13 => {
-                self.count("corrupt");
-                let at = self.rng.usize(0..bytes.len().max(1));
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = 0xff;
-                }
-            }
-            13..15 => {
-                self.count("truncate");
-                bytes.truncate(self.rng.usize(0..bytes.len().max(1)));
-            }
-            _ => {}
-        }
-        self.send(peer, Arrival::Frame(bytes, binary));
-        if let Some(before) = self.wires.get_mut(&peer).and_then(|wire| wire.swapped.take()) {
-            self.send(peer, before);
-        }
-    }
-
-    fn count(&mut self, kind: &'static str) {
-        *self.injected.entry(kind).or_default() += 1;
-    }
-
-    /// A fault of the whole: a connection, the venue, or the clock.
-    fn strike(&mut self) {
-        if !self.faulty {
-            return;
-        }
-        let next = self.rng.u64(2_000..12_000);
-        self.later(next, Due::Fault);
-        let pick = self.rng.usize(0..self.wires.len().max(1));
-        let peer = self.wires.keys().nth(pick).copied();
-        let mut said = Vec::new();
-        match (self.rng.u8(0..8), peer) {
-            (0, Some(peer)) => {
-                self.count("cut");
-                self.sim.on(SimInput::Closed { peer }, self.now, &mut said);
-                self.send(peer, Arrival::Closed("the connection was reset".to_owned()));
-                self.part(peer);
-            }
-            (1, Some(peer)) => {
-                self.count("stall");
-                let ms = self.rng.u64(2_000..90_000);
-                if let Some(wire) = self.wires.get_mut(&peer) {
-                    wire.stalled.get_or_insert_default();
-                }
-                self.later(ms, Due::Release(peer));
-            }
-            (2, _) => {
-                self.count("late snapshot");
-                let events = self.rng.u32(1..20);
-                self.sim.control(SimControl::LateSnapshots(events), self.now, &mut said);
-            }
-            (3, _) => {
-                self.count("rate limit");
-                let times = self.rng.u32(1..4);
-                self.sim.control(SimControl::RateLimit(times), self.now, &mut said);
-            }
-            (4, _) => {
-                self.count("refusal");
-                let times = self.rng.u32(1..3);
-                self.sim.control(SimControl::RefuseSubscriptions(times), self.now, &mut said);
-            }
-            (5, _) => {
-                self.count("clock jump");
-                self.skew_ms = if self.skew_ms == 0 { self.rng.i64(-3_600_000..3_600_000) } else { 0 };
-            }
-            (6, _) => {
-                self.count("close all");
-                self.sim.control(SimControl::CloseAll, self.now, &mut said);
-            }
-            _ => {}
-        }
-        self.hear(said);
-    }
-
-    /// Takes back what would go on after the faults.
-    fn heal(&mut self) {
-        let stalled: Vec<Peer> =
-            self.wires.iter().filter(|(_, w)| w.stalled.is_some()).map(|(peer, _)| *peer).collect();
-        for peer in stalled {
-            self.release(peer);
-        }
-        let mut said = Vec::new();
-        self.sim.control(SimControl::RateLimit(0), self.now, &mut said);
-        self.sim.control(SimControl::RefuseSubscriptions(0), self.now, &mut said);
-        self.sim.control(SimControl::LateSnapshots(0), self.now, &mut said);
-        self.hear(said);
-        self.skew_ms = 0;
-    }
-
-    fn release(&mut self, peer: Peer) {
-        let held = self.wires.get_mut(&peer).and_then(|wire| wire.stalled.take());
-        for arrival in held.unwrap_or_default() {
-            self.send(peer, arrival);
-        }
-        if self.wires.get(&peer).is_some_and(|wire| wire.over) {
-            self.wires.remove(&peer);
-        }
     }
 
     fn finish(mut self) -> Outcome {

@@ -1,0 +1,52 @@
+//! What is asked of a simulation, and what it gives.
+
+use std::collections::BTreeMap;
+
+/// Which faults are injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// None.
+    None,
+    /// All, as the seed has it.
+    All,
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The same seed gives the same run.
+    pub seed: u64,
+    /// Which faults.
+    pub faults: Faults,
+    /// How long faults are injected, in virtual ms.
+    pub faults_ms: u64,
+    /// How many instruments each product lists.
+    pub instruments: usize,
+    /// Moves of the market in a second.
+    pub moves_per_s: u32,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { seed: 1, faults: Faults::All, faults_ms: 60_000, instruments: 2, moves_per_s: 60 }
+    }
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Broken promises and differences between books, in words; empty where all is right.
+    pub differences: Vec<String>,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// Books that the engine sent back.
+    pub resyncs: u64,
+    /// Faults injected, by kind.
+    pub injected: BTreeMap<&'static str, u64>,
+    /// Events that were told.
+    pub events: u64,
+    /// How many books were compared.
+    pub books: usize,
+    /// A hash of all events in order.
+    pub digest: u64,
+}
