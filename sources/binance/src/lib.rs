@@ -1,6 +1,7 @@
 //! Binance: spot, USD-M and COIN-M futures.
 
 mod cold;
+mod fast;
 mod listing;
 mod odd;
 mod parse;

@@ -28,8 +28,10 @@ pub struct Seen<'a> {
 /// Levels of both sides, kept between frames so that they are not allocated anew.
 #[derive(Debug, Default)]
 pub struct Sides {
-    bids: Vec<Level>,
-    asks: Vec<Level>,
+    /// In the order they came.
+    pub bids: Vec<Level>,
+    /// In the order they came.
+    pub asks: Vec<Level>,
 }
 
 impl Sides {

@@ -10,8 +10,6 @@ use std::fmt::Write;
 const STREAMS_PER_FRAME: usize = 200;
 /// How long the venue may take to answer a frame, in ms; then it is sent again.
 pub const ANSWER_MS: u64 = 15_000;
-/// How many instruments one session polls.
-const POLLED_MAX: usize = 200;
 
 /// The stream that carries a channel; `None` where it comes by REST or not at all.
 pub fn stream(
@@ -48,7 +46,8 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
         }
         let (path, name, max) = match want.channel {
             Channel::Instruments => continue,
-            Channel::OpenInterest => (None, want.instrument.symbol.to_string(), POLLED_MAX),
+            // One session an endpoint, so that one keeps count of the weight.
+            Channel::OpenInterest => (None, want.instrument.symbol.to_string(), usize::MAX),
             channel => {
                 let name = stream(product, &want.instrument, channel, options).unwrap_or_default();
                 (Some(product.path(channel)), name, product.streams_max)

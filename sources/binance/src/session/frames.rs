@@ -3,10 +3,10 @@
 use super::BinanceSession;
 use super::books::{Change, span};
 use super::look::{Look, is_known_event, stream_of};
-use crate::cold;
 use crate::parse::{self, Result, Seen, missing};
 use crate::product::Product;
 use crate::table::{Kind, Listed, Route, event};
+use crate::{cold, fast};
 use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
 use source::{Action, Cursor, Fault, Malformed, What};
 
@@ -21,6 +21,9 @@ enum Fit {
 impl BinanceSession {
     /// A frame: read whole before anything follows from it.
     pub(super) fn frame(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) {
+        if self.fast(bytes, now, out).is_some() {
+            return;
+        }
         let read = self.read(bytes, now, out);
         self.odd.tell(out);
         match read {
@@ -36,6 +39,54 @@ impl BinanceSession {
                 self.unreadable(bytes, fault, now, out);
             }
         }
+    }
+
+    /// A frame in its usual form, of a stream that is known; `None` where it is to go the general way.
+    #[inline]
+    fn fast(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) -> Option<()> {
+        let (stream, data) = fast::envelope(bytes)?;
+        let route = self.table.route(stream)?;
+        let listed = self.table.get_mut(route.at)?;
+        let sure = self.product.is_some();
+        let good = |listed: &Listed, seen: &Seen<'_>| {
+            matches!(fit(sure, route.kind, listed, seen), Fit::Yes).then_some(seen.ts)
+        };
+        let (channel, ts, body) = match route.kind {
+            Kind::Quote => {
+                let (seen, quote) = fast::quote(data, &listed.instrument)?;
+                (Channel::Quote, good(listed, &seen)?, Body::Quote(quote))
+            }
+            Kind::Trade => {
+                let (seen, trade) = fast::trade(data, &listed.instrument)?;
+                let ts = good(listed, &seen)?;
+                if is_repeated(listed, 0, &trade) {
+                    out.push(Action::Control("repeated_trade"));
+                    return Some(());
+                }
+                (Channel::Trades, ts, Body::Trade(trade))
+            }
+            Kind::AggTrade => {
+                let (seen, trade) = fast::agg_trade(data, &listed.instrument)?;
+                let ts = good(listed, &seen)?;
+                if is_repeated(listed, 1, &trade) {
+                    out.push(Action::Control("repeated_trade"));
+                    return Some(());
+                }
+                (Channel::AggTrades, ts, Body::Trade(trade))
+            }
+            Kind::Depth => {
+                let (seen, ids) = fast::book(data, &listed.instrument, &mut self.sides)?;
+                let ts = good(listed, &seen)?;
+                let span = span(listed.product.rule, &ids).ok()?;
+                // All but the brace that closes the envelope.
+                let payload = bytes.len() - data.len()..bytes.len() - 1;
+                self.changed(&Change { at: route.at, span, ts, payload }, bytes, now, out);
+                return Some(());
+            }
+            Kind::Top | Kind::DayStats | Kind::Bar | Kind::Mark | Kind::Forced => return None,
+        };
+        listed.emit(channel, ts, now, body, out);
+        Some(())
     }
 
     /// What a frame that could not be read means for the books of this connection.
@@ -74,7 +125,7 @@ impl BinanceSession {
             return c.end();
         }
         let look = Look::at(&c);
-        if look.has.stream && look.has.data {
+        if look.kind.is_empty() && (look.has.stream || look.has.data) {
             return self.combined(&mut c, now, out);
         }
         if look.has.control && look.kind.is_empty() {
@@ -113,7 +164,7 @@ impl BinanceSession {
             self.data(stream, &mut data, now, out)?;
         }
         if !done {
-            return Err(missing("data"));
+            return Err(missing(if stream.is_some() { "data" } else { "stream" }));
         }
         c.end()
     }
@@ -168,7 +219,8 @@ impl BinanceSession {
         };
         let start = c.clone();
         let seen = self.read_payload(route, c, now, out)?;
-        match self.fit(route, &seen) {
+        let listed = self.table.get(route.at).ok_or(missing("symbol"))?;
+        match fit(self.product.is_some(), route.kind, listed, &seen) {
             Fit::Yes => Ok(()),
             Fit::No => Err(start.fault(What::Rule("the payload is not its stream's"))),
             Fit::Section => {
@@ -205,20 +257,6 @@ impl BinanceSession {
             }
             *c = start.clone();
         }
-    }
-
-    /// Whether a payload is what its stream's name says.
-    #[inline]
-    fn fit(&self, route: Route, seen: &Seen<'_>) -> Fit {
-        let Some(listed) = self.table.get(route.at) else { return Fit::No };
-        let symbol = seen.symbol.is_empty() || seen.symbol == listed.instrument.symbol.as_bytes();
-        let kind = seen.kind.is_empty() || seen.kind == route.kind.event();
-        if !symbol || !kind {
-            return Fit::No;
-        }
-        let known = self.product.is_some() || route.kind == Kind::Top;
-        let same = seen.futures.is_none_or(|futures| futures == listed.product.futures);
-        if known || same || seen.symbol.is_empty() { Fit::Yes } else { Fit::Section }
     }
 
     /// Reads a payload into `made` or `change`.
@@ -307,9 +345,12 @@ impl BinanceSession {
             (e, ..) => Kind::of_event(e),
         };
         let Some(kind) = named.or_else(by_shape) else {
-            let name = if look.kind.is_empty() { stream } else { look.kind };
             c.skip()?;
-            if is_known_event(name) {
+            let name = if look.kind.is_empty() { stream } else { look.kind };
+            if name.is_empty() {
+                self.odd.note("frame", look.first, b"");
+                out.push(Action::Control("frame_not_known"));
+            } else if is_known_event(name) {
                 out.push(Action::Control("event_not_used"));
             } else {
                 self.odd.note("event", name, b"");
@@ -365,6 +406,17 @@ impl BinanceSession {
         self.guess = Some(found);
         found
     }
+}
+
+/// Whether a payload is what its stream's name says; `sure` where the section is known.
+#[inline]
+fn fit(sure: bool, kind: Kind, listed: &Listed, seen: &Seen<'_>) -> Fit {
+    let symbol = seen.symbol.is_empty() || seen.symbol == listed.instrument.symbol.as_bytes();
+    if !symbol || !(seen.kind.is_empty() || seen.kind == kind.event()) {
+        return Fit::No;
+    }
+    let same = seen.futures.is_none_or(|futures| futures == listed.product.futures);
+    if sure || same || kind == Kind::Top || seen.symbol.is_empty() { Fit::Yes } else { Fit::Section }
 }
 
 /// Whether a print has the id of the one before it, which the venue told twice.

@@ -8,6 +8,8 @@ use source::{Cursor, What};
 pub(super) struct Look<'a> {
     pub kind: &'a [u8],
     pub symbol: &'a [u8],
+    /// The first key.
+    pub first: &'a [u8],
     pub has: Has,
     /// How many digits stand behind the point of the first price found.
     digits: Option<usize>,
@@ -32,6 +34,9 @@ impl<'a> Look<'a> {
     pub fn at(c: &Cursor<'a>) -> Self {
         let mut look = Self::default();
         let _ = c.clone().object(|c, key| {
+            if look.first.is_empty() {
+                look.first = key;
+            }
             match key {
                 [b'e'] if c.peek() == Some(b'"') => look.kind = c.str()?,
                 [b's'] | b"symbol" if c.peek() == Some(b'"') => look.symbol = c.str()?,
