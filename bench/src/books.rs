@@ -79,7 +79,8 @@ impl Container for Pairs {
 
 /// Measures every set that has a book and gives the table.
 pub fn table(sets: &[Set]) -> String {
-    let mut out = String::from("\n## Container of a book: ns a changed level, best read after each delta\n\n");
+    let mut out =
+        String::from("\n## Container of a book: ns a changed level, best read after each delta\n\n");
     out.push_str("| file | levels changed | platform's book | sorted maps | sorted pairs |\n|---|---:|---:|---:|---:|\n");
     for set in sets {
         let events = changes(set);
@@ -122,7 +123,9 @@ fn changes(set: &Set) -> Vec<Event> {
     for (now, input) in &set.inputs {
         let input = match input {
             Input::Frame(bytes, binary) => source::Input::Frame { bytes, binary: *binary },
-            Input::Reply(path, body) => source::Input::Reply { tag: None, path, status: 200, retry_ms: None, body },
+            Input::Reply(path, body) => {
+                source::Input::Reply { tag: None, path, status: 200, retry_ms: None, body }
+            }
         };
         session.on(input, *now, &mut out);
         events.extend(out.drain(..).filter_map(|action| match action {

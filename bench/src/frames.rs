@@ -32,7 +32,7 @@ pub enum Input {
 pub fn load() -> Vec<Set> {
     let Some(root) = std::env::var_os("QINGXI_RECORDINGS").map(PathBuf::from) else {
         println!("QINGXI_RECORDINGS is not set: frames come from the simulators");
-        return SOURCES.iter().filter_map(|s| simulated(*s)).collect();
+        return SOURCES.iter().map(|s| simulated(*s)).collect();
     };
     let mut paths = Vec::new();
     walk(&root, &mut paths);
@@ -58,7 +58,8 @@ fn recorded(root: &Path, path: &Path) -> Option<Set> {
     let mut source = None;
     let mut inputs = Vec::new();
     for record in Reader::open(path).ok()?.flatten() {
-        let recognised = |url: Option<&str>, frame: &[u8]| SOURCES.iter().copied().find(|s| s.recognises(url, frame));
+        let recognised =
+            |url: Option<&str>, frame: &[u8]| SOURCES.iter().copied().find(|s| s.recognises(url, frame));
         match record.kind {
             Kind::Connect { url } => source = source.or_else(|| recognised(Some(&url), &[])),
             Kind::Frame { bytes, binary } => {
@@ -66,7 +67,9 @@ fn recorded(root: &Path, path: &Path) -> Option<Set> {
                 source?;
                 inputs.push((record.ts, Input::Frame(bytes, binary)));
             }
-            Kind::Reply { url, body, .. } => inputs.push((record.ts, Input::Reply(url.unwrap_or_default(), body))),
+            Kind::Reply { url, body, .. } => {
+                inputs.push((record.ts, Input::Reply(url.unwrap_or_default(), body)));
+            }
             Kind::Header { .. } | Kind::Sent(_) | Kind::Closed { .. } => {}
         }
     }
@@ -74,7 +77,7 @@ fn recorded(root: &Path, path: &Path) -> Option<Set> {
 }
 
 /// Half a minute of a simulator: what a client that subscribes to everything is sent.
-fn simulated(source: &'static dyn Source) -> Option<Set> {
+fn simulated(source: &'static dyn Source) -> Set {
     let start = Ts::from_ms(1_760_000_000_000);
     let setup = SimSetup { start, moves_per_s: 4_000, ..SimSetup::default() };
     let mut sim = source.sim(&setup);
@@ -103,7 +106,7 @@ fn simulated(source: &'static dyn Source) -> Option<Set> {
             }
         }
     }
-    Some(Set::new(format!("{} simulator", source.spec().name), source, inputs))
+    Set::new(format!("{} simulator", source.spec().name), source, inputs)
 }
 
 fn listed(source: &'static dyn Source, sim: &mut dyn source::Sim, now: Ts) -> Vec<source::Want> {

@@ -18,7 +18,11 @@ const STAGES: [&str; 5] = ["memcpy", "typed decode", "parse", "parse + book", "r
 pub fn table(sets: &[Set]) -> String {
     machine::pin();
     let mut out = String::from("## Frame → exact event → book → reader, one core\n\n");
-    let _ = writeln!(out, "| file | frames | mean B | {} | parse / decode | frames/s, route | MB/s, route |", STAGES.join(" | "));
+    let _ = writeln!(
+        out,
+        "| file | frames | mean B | {} | parse / decode | frames/s, route | MB/s, route |",
+        STAGES.join(" | ")
+    );
     let _ = writeln!(out, "|---|---:|---:|{}---:|---:|---:|", "---:|".repeat(STAGES.len()));
     for set in sets.iter().filter(|s| s.frames > 0) {
         let ns = measure(set);
@@ -94,7 +98,9 @@ fn run(set: &Set, mut emit: impl FnMut(Ts, Event)) -> Box<dyn Session> {
     for (now, input) in &set.inputs {
         let input = match input {
             Input::Frame(bytes, binary) => source::Input::Frame { bytes, binary: *binary },
-            Input::Reply(path, body) => source::Input::Reply { tag: None, path, status: 200, retry_ms: None, body },
+            Input::Reply(path, body) => {
+                source::Input::Reply { tag: None, path, status: 200, retry_ms: None, body }
+            }
         };
         session.on(input, *now, &mut out);
         for action in out.drain(..) {
