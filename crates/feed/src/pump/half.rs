@@ -281,12 +281,13 @@ impl Half {
 
     /// A book by deltas must not outlive its connection, whatever the session said.
     fn cut_books(&mut self, now: Ts, common: &mut Common, out: &mut Out) {
-        let left: Vec<_> = self
+        let mut left: Vec<_> = self
             .engine
             .books()
             .filter(|(_, channel, _)| *channel == Channel::Book)
             .map(|(instrument, channel, book)| (Arc::clone(instrument), channel, book.seq()))
             .collect();
+        left.sort_unstable_by_key(|(instrument, _, _)| instrument.id);
         for (instrument, channel, from_seq) in left {
             let gap = Gap { cause: GapCause::Disconnected, from_seq, to_seq: None };
             let event = common.event(&instrument, channel, Body::Gap(gap), now);

@@ -160,7 +160,7 @@ impl<'a> Pump<'a> {
         }
         self.leader.lose(halt, now, &mut self.common, out);
         self.ending = false;
-        match self.follower.take_if(|f| f.is_open()) {
+        match self.follower.take_if(|f| f.has_conn()) {
             Some(follower) => {
                 self.retire(now, out);
                 self.take_over(follower, now, out);
@@ -248,12 +248,17 @@ impl<'a> Pump<'a> {
         for event in defined {
             self.leader.emit(event, &mut self.common, out);
         }
-        self.leader.carried(now, &mut self.common, out);
+        if self.leader.is_open() {
+            self.leader.carried(now, &mut self.common, out);
+        }
         for event in facts {
             self.leader.emit(event, &mut self.common, out);
         }
         let held: Vec<_> = self.leader.engine.books().map(|(i, c, b)| ((i.id, c), b.seq())).collect();
-        for (instrument, channel, book) in shadowed.books() {
+        // In an order that does not hang on luck.
+        let mut books: Vec<_> = shadowed.books().collect();
+        books.sort_unstable_by_key(|(instrument, channel, _)| (instrument.id, *channel));
+        for (instrument, channel, book) in books {
             let ours = held.iter().find(|(key, _)| *key == (instrument.id, channel));
             if book.seq().is_some() && ours.is_some_and(|(_, seq)| *seq == book.seq()) {
                 continue;

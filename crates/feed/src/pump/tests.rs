@@ -1,128 +1,9 @@
+mod script;
+
 use super::*;
-use model::{
-    Channel, Delta, Event, Flags, GapCause, InstrumentKind, Level, Levels, LinkId, Px, Qty, Stamp, Trade,
-    TradeId,
-};
-use source::{
-    Action, ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Session, Shard, Sim, SimSetup, Spec,
-    Want, What,
-};
-
-/// A source whose frames say what the session does.
-struct Script;
-
-static SPEC: Spec = Spec {
-    name: "script",
-    docs: "",
-    endpoints: &[Endpoint {
-        name: "main",
-        ws: "wss://script",
-        rest: "https://script",
-        connects: Rate { max: 10, per_ms: 1_000 },
-        sends: Rate { max: 2, per_ms: 1_000 },
-        weight: Rate { max: 10, per_ms: 1_000 },
-        heartbeat_ms: 30_000,
-        lifetime_ms: None,
-    }],
-    channels: &[ChannelSpec { channel: Channel::Book, proof: model::Proof::Sequence, quiet_ms: None }],
-    frame_bytes_max: 1_000,
-};
-
-fn instrument() -> Arc<Instrument> {
-    Arc::new(Instrument::provisional("script", "", "X", InstrumentKind::Spot))
-}
-
-fn event(channel: Channel, body: Body, now: Ts) -> Event {
-    let stamp = Stamp { ts_event: None, ts_recv: now };
-    Event { source: "script", instrument: instrument(), channel, flags: Flags::NONE, stamp, body }
-}
-
-struct ScriptSession {
-    live: bool,
-}
-
-impl Session for ScriptSession {
-    fn on(&mut self, input: Input<'_>, now: Ts, out: &mut Vec<Action>) {
-        let fact = |channel, fact| Action::Emit(event(channel, Body::Lane(fact), now));
-        let asked = LaneFact::Asked { proof: model::Proof::Sequence, quiet_ms: None };
-        match input {
-            Input::Open => out.extend([Action::Send(b"hello".to_vec()), fact(Channel::Book, asked)]),
-            Input::Closed | Input::Resync { .. } => {
-                if self.live && matches!(input, Input::Closed) {
-                    let gap = model::Gap { cause: GapCause::Disconnected, from_seq: None, to_seq: None };
-                    out.push(Action::Emit(event(Channel::Book, Body::Gap(gap), now)));
-                }
-                self.live = false;
-            }
-            Input::Frame { bytes, .. } => {
-                let text = std::str::from_utf8(bytes).unwrap();
-                let words: Vec<&str> = text.split(' ').collect();
-                let n = |at: usize| words[at].parse::<u64>().unwrap();
-                let px = |px: u64| Level { px: Px(px as i64), qty: Qty(1) };
-                match words[0] {
-                    "ack" => out.push(fact(Channel::Book, LaneFact::Acked)),
-                    "trade" => {
-                        let id = TradeId::Num(n(1));
-                        let trade = Trade { id, px: Px(1), qty: Qty(1), aggressor: None, count: 1 };
-                        out.push(Action::Emit(event(Channel::Trades, Body::Trade(trade), now)));
-                    }
-                    "snap" => {
-                        self.live = true;
-                        let levels = Levels::from_sides(&[px(n(1))], &[]);
-                        let body = Snapshot { seq: Some(n(1)), levels, checksum: None, epoch: 0 };
-                        out.push(Action::Emit(event(Channel::Book, Body::Snapshot(body), now)));
-                    }
-                    "delta" => {
-                        let (prev_seq, seq) = (Some(n(1)), Some(n(2)));
-                        let levels = Levels::from_sides(&[px(n(2))], &[]);
-                        let body = Delta { prev_seq, seq, levels, checksum: None, epoch: 0 };
-                        out.push(Action::Emit(event(Channel::Book, Body::Delta(body), now)));
-                    }
-                    "close" => {
-                        let fault = match words[1] {
-                            "planned" => Fault::Planned,
-                            "stale" => Fault::Stale,
-                            "refused" => Fault::Refused,
-                            _ => Fault::Protocol,
-                        };
-                        out.push(Action::Close { fault, why: "told to".to_owned() });
-                    }
-                    "wake" => out.push(Action::WakeAt { timer: 7, at: now.plus_ms(n(1)) }),
-                    "send" => (0..n(1)).for_each(|_| out.push(Action::Send(b"x".to_vec()))),
-                    "fetch" => out.push(Action::Fetch { tag: n(1), path: "/book".to_owned(), weight: 1 }),
-                    _ => out.push(Action::Malformed(Malformed { at: 0, what: What::Eof })),
-                }
-            }
-            Input::Wake { timer } => out.push(Action::Unknown(format!("woken {timer}"))),
-            Input::Reply { tag, .. } => out.push(Action::Unknown(format!("reply {tag:?}"))),
-            Input::Define(_) => {}
-        }
-    }
-}
-
-impl Source for Script {
-    fn spec(&self) -> &'static Spec {
-        &SPEC
-    }
-    fn listings(&self) -> Vec<Request> {
-        Vec::new()
-    }
-    fn define(&self, _: &str, _: &[u8]) -> Option<Result<Vec<Instrument>, Malformed>> {
-        None
-    }
-    fn shards(&self, _: &[Want], _: &Options) -> Vec<Shard> {
-        Vec::new()
-    }
-    fn session(&self, _: &Shard) -> Box<dyn Session> {
-        Box::new(ScriptSession { live: false })
-    }
-    fn sim(&self, _: &SimSetup) -> Box<dyn Sim> {
-        unreachable!("no test asks for it")
-    }
-    fn recognises(&self, _: Option<&str>, _: &[u8]) -> bool {
-        false
-    }
-}
+use model::{Channel, Event, LinkId, Trade, TradeId};
+use script::{Script, instrument};
+use source::{Shard, Want};
 
 /// A pump, its time, and what it has said.
 struct World {
@@ -262,6 +143,22 @@ fn a_leader_that_dies_first_is_a_gap_and_the_follower_goes_on() {
     assert_eq!(world.told(), ["snap 15 epoch 2"]);
     world.pass_ms(5_000);
     assert_eq!(world.asked(), None, "one connection is enough");
+}
+
+#[test]
+fn a_follower_that_is_still_connecting_leads_where_the_leader_dies() {
+    let mut world = World::new(None);
+    let first = world.open();
+    for frame in ["ack", "snap 10", "close planned"] {
+        world.say(first, frame);
+    }
+    let second = world.asked().expect("a follower");
+    world.on(In::Closed { conn: first, why: "bye" });
+    assert_eq!(world.told(), ["snap 10 epoch 1", "gap disconnected"]);
+    assert_eq!(world.asked(), None, "one is on its way");
+    world.on(In::Opened { conn: second });
+    world.say(second, "snap 11");
+    assert_eq!(world.told(), ["snap 11 epoch 2"]);
 }
 
 #[test]
