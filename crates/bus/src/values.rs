@@ -6,8 +6,8 @@ use book::Book;
 use hashbrown::HashMap;
 use lane::{Evidence, LaneReport, LinkEvidence, LinkReport, Neighbours};
 use model::{
-    Body, Catalogue, Channel, Event, Flags, Instrument, InstrumentId, Levels, LinkId, Proof, Snapshot,
-    SourceName, Stamp, Ts,
+    Body, Catalogue, Channel, Event, Flags, Instrument, InstrumentId, Levels, LinkFact, LinkId, Proof,
+    Snapshot, SourceName, Stamp, Ts,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -118,7 +118,12 @@ impl Values {
         let event = &published.event;
         if let Body::Link(fact) = &event.body {
             let key = (event.source, lane::link_of(fact));
-            self.links.entry(key).or_default().on(fact, event.stamp.ts_recv);
+            if matches!(fact, LinkFact::Down { retry_ms: None, .. }) {
+                // Gone for good: another has taken its place.
+                self.links.remove(&key);
+            } else {
+                self.links.entry(key).or_default().on(fact, event.stamp.ts_recv);
+            }
             return;
         }
         if matches!(event.body, Body::Instrument) {
