@@ -79,6 +79,15 @@ fn after_a_hole_the_book_is_a_gap_and_comes_back_on_the_same_connection() {
 }
 
 #[test]
+fn a_usdm_change_that_follows_an_earlier_state_is_a_gap() {
+    let mut talk = Talk::live(Section::Usdm, &[BTC]);
+    assert_eq!(talk.frame(&usdm(BTC, 20, 151, 160)), ["delta 20>160"]);
+    assert_eq!(talk.frame(&usdm(BTC, 150, 161, 170)), ["gap sequence 160>170", "syncing", "fetch"]);
+    assert_eq!(talk.answer(&depth(165)), ["snapshot 165", "delta 165>170"]);
+    assert_eq!(talk.closes, 0);
+}
+
+#[test]
 fn a_repeated_or_late_change_is_passed_over() {
     let mut talk = Talk::live(Section::Spot, &[BTC]);
     assert_eq!(talk.frame(&spot(BTC, 21, 25)), ["delta 20>25"]);
