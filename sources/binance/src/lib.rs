@@ -6,6 +6,7 @@ mod listing;
 mod odd;
 mod parse;
 mod product;
+mod route;
 mod session;
 mod sim;
 mod subscribe;

@@ -3,15 +3,19 @@
 mod books;
 mod frames;
 mod look;
+mod quiet;
+mod resolve;
 
 use crate::odd::Odd;
 use crate::parse::Sides;
 use crate::product::{PRODUCTS, Product};
+use crate::route::{Kind, Route, by_url};
 use crate::subscribe::{self, Subscriptions};
-use crate::table::{Book, Kind, Route, Table, Waiting, by_url};
+use crate::table::{Book, Table, Waiting};
 use crate::{SPEC, cold, listing};
 use books::{Change, Snapshots};
 use model::{Channel, Event, GapCause, LaneFact, Ts};
+pub use quiet::Quiet;
 use source::{Action, Input, Malformed, Session, Shard, What};
 
 /// Subscriptions that are to be tried again.
@@ -176,6 +180,7 @@ impl BinanceSession {
             listed.gap(GapCause::Disconnected, None, now, out);
             listed.held = None;
             listed.last_ids = [None; 2];
+            listed.quiet = Quiet::default();
         }
     }
 

@@ -150,6 +150,12 @@ impl Subscriptions {
         !self.asked.is_empty()
     }
 
+    /// The stream of a lane is to be asked for once more.
+    pub fn redo(&mut self, lane: (usize, Channel)) {
+        let found = self.streams.iter().position(|stream| stream.lanes.contains(&lane));
+        self.due.extend(found.map(|at| vec![at]));
+    }
+
     /// These are to be asked for again, in halves, so that one bad name does not keep all others out.
     pub fn again(&mut self, batch: &[usize]) {
         let half = batch.len().div_ceil(2).max(1);

@@ -40,12 +40,17 @@ pub struct Chain {
     at: u64,
     /// Whether nothing was applied since the snapshot, which may lie inside an event or, on futures, between two.
     fresh: bool,
+    /// How many events in a row the book had already.
+    old: u16,
 }
+
+/// So many events in a row that the book has already are no repetition: the venue counts from the start again.
+const OLD_MAX: u16 = 1_000;
 
 impl Chain {
     /// A book that was just begun from a snapshot.
     pub const fn from_snapshot(rule: Rule, at: u64) -> Self {
-        Self { rule, at, fresh: true }
+        Self { rule, at, fresh: true, old: 0 }
     }
 
     /// The state of the book.
@@ -57,7 +62,8 @@ impl Chain {
     #[inline]
     pub const fn step(&mut self, span: Span) -> Step {
         if span.after <= self.at {
-            return Step::Old;
+            self.old += 1;
+            return if self.old < OLD_MAX { Step::Old } else { Step::Hole };
         }
         let follows = match self.rule {
             Rule::Counted => span.before <= self.at,
@@ -70,6 +76,7 @@ impl Chain {
         let from = self.at;
         self.at = span.after;
         self.fresh = false;
+        self.old = 0;
         Step::Apply(from)
     }
 }
@@ -108,6 +115,14 @@ mod tests {
     fn futures(snapshot: u64, events: &[(u64, u64, u64)]) -> (String, u64) {
         let events: Vec<_> = events.iter().map(|(before, _, last)| (*before, *last)).collect();
         run(Rule::Chained, snapshot, &events)
+    }
+
+    #[test]
+    fn a_venue_that_counts_from_the_start_again_is_noticed() {
+        let mut chain = Chain::from_snapshot(Rule::Counted, 10_000);
+        let holes =
+            (0..u64::from(OLD_MAX)).filter(|n| chain.step(Span { before: *n, after: n + 1 }) == Step::Hole);
+        assert_eq!(holes.count(), 1);
     }
 
     #[test]

@@ -37,6 +37,13 @@ pub(super) struct Snapshots {
     bare: Option<Box<[u8]>>,
 }
 
+impl Snapshots {
+    /// An answer came, or is taken for lost.
+    pub const fn landed(&mut self) {
+        self.flying = self.flying.saturating_sub(1);
+    }
+}
+
 /// The change of a book in the frame at hand.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
@@ -74,6 +81,7 @@ impl BinanceSession {
     #[inline]
     pub(super) fn changed(&mut self, change: &Change, frame: &[u8], now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(change.at) else { return };
+        listed.quiet.fed = true;
         if let Book::Live(chain) = &mut listed.book {
             match chain.step(change.span) {
                 Step::Apply(prev) => {
@@ -117,6 +125,7 @@ impl BinanceSession {
             self.start_over(at, "waits for a snapshot", now, out);
         }
         let Some(listed) = self.table.get_mut(at) else { return };
+        listed.quiet.silent = false;
         let Book::Waiting(waiting) = &mut listed.book else { return };
         let size = held.payload.len();
         self.snapshots.bytes += size;
@@ -163,24 +172,35 @@ impl BinanceSession {
                 && waiting.asked == Asked::Queued
             {
                 waiting.asked = Asked::Flying;
-                let path = listed.product.depth_path(&listed.instrument.symbol);
-                let weight = listed.product.depth_weight(crate::product::DEPTH_LIMIT);
-                out.push(Action::Fetch { tag: at as u64, path, weight });
-                out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(LOST_MS) });
-                self.snapshots.flying += 1;
+                self.fetch_one(at, now, out);
             }
         }
+    }
+
+    /// Sends the request for a snapshot.
+    pub(super) fn fetch_one(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
+        let Some(listed) = self.table.get(at) else { return };
+        let path = listed.product.depth_path(&listed.instrument.symbol);
+        let weight = listed.product.depth_weight(crate::product::DEPTH_LIMIT);
+        out.push(Action::Fetch { tag: at as u64, path, weight });
+        out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(LOST_MS) });
+        self.snapshots.flying += 1;
     }
 
     /// The time to ask for a snapshot has come, or an answer is lost.
     pub(super) fn book_timer(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
-        let Book::Waiting(waiting) = &mut listed.book else { return };
+        let waiting = match &mut listed.book {
+            Book::Waiting(waiting) => waiting,
+            Book::Live(_) => return self.check(at, now, out),
+            Book::Idle => return,
+        };
         match waiting.asked {
+            Asked::No if listed.quiet.silent => self.subscribe_anew(at, now, out),
             Asked::No => self.ask(at, now, out),
             Asked::Queued => {}
             Asked::Flying => {
-                self.snapshots.flying = self.snapshots.flying.saturating_sub(1);
+                self.snapshots.landed();
                 self.again(at, "no answer came to the request for a snapshot", None, now, out);
                 self.fetch(now, out);
             }
@@ -189,7 +209,7 @@ impl BinanceSession {
 
     /// The answer to one of our own requests.
     pub(super) fn snapshot_answer(&mut self, at: usize, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
-        self.snapshots.flying = self.snapshots.flying.saturating_sub(1);
+        self.snapshots.landed();
         match self.table.get_mut(at).map(|l| &mut l.book) {
             Some(Book::Waiting(waiting)) => {
                 waiting.asked = Asked::No;
@@ -200,7 +220,8 @@ impl BinanceSession {
                     self.again(at, &words, answer.retry_ms, now, out);
                 }
             }
-            Some(Book::Idle | Book::Live(_)) | None => out.push(Action::Control("snapshot_not_awaited")),
+            Some(Book::Live(_)) => self.checked(at, answer, now, out),
+            Some(Book::Idle) | None => out.push(Action::Control("snapshot_not_awaited")),
         }
         self.fetch(now, out);
     }
@@ -263,6 +284,7 @@ impl BinanceSession {
         let levels = self.sides.levels();
         let snapshot = Snapshot { seq: Some(last), levels, checksum: None, epoch: 0 };
         listed.emit(Channel::Book, ts, now, Body::Snapshot(snapshot), out);
+        self.watch(at, now, out);
         for held in waiting.frames {
             if let Err(fault) = self.release(at, &held, out) {
                 out.push(Action::Malformed(fault));

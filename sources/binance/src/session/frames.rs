@@ -2,13 +2,13 @@
 
 use super::BinanceSession;
 use super::books::{Change, span};
-use super::look::{Look, is_known_event, stream_of};
+use super::look::{Look, stream_of};
 use crate::parse::{self, Result, Seen, missing};
-use crate::product::Product;
-use crate::table::{Kind, Listed, Route, event};
+use crate::route::{Kind, Route};
+use crate::table::{Listed, event};
 use crate::{cold, fast};
 use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
-use source::{Action, Cursor, Fault, Malformed, What};
+use source::{Action, Cursor, Malformed, What};
 
 /// Whether a payload is its stream's.
 enum Fit {
@@ -324,87 +324,6 @@ impl BinanceSession {
         };
         made.push(event(&listed.instrument, channel, seen.ts, now, body));
         Ok(seen)
-    }
-
-    /// Finds out where a payload goes whose stream was not seen before, or that names none. `None` where it goes nowhere;
-    /// then it was passed over.
-    #[cold]
-    fn resolve(&mut self, stream: &[u8], c: &mut Cursor<'_>, out: &mut Vec<Action>) -> Result<Option<Route>> {
-        let look = Look::at(c);
-        if look.kind == b"serverShutdown" {
-            c.skip()?;
-            out.push(Action::Control("server_shutdown"));
-            let why = "the venue says that it will close the connection".to_owned();
-            out.push(Action::Close { fault: Fault::Planned, why });
-            return Ok(None);
-        }
-        let named = Kind::of_stream(stream);
-        let by_shape = || match (look.kind, look.has.sizes, look.has.last) {
-            (b"", true, _) => Some(Kind::Quote),
-            (b"", _, true) if stream.is_empty() => Some(Kind::Top),
-            (e, ..) => Kind::of_event(e),
-        };
-        let Some(kind) = named.or_else(by_shape) else {
-            c.skip()?;
-            let name = if look.kind.is_empty() { stream } else { look.kind };
-            if name.is_empty() {
-                self.odd.note("frame", look.first, b"");
-                out.push(Action::Control("frame_not_known"));
-            } else if is_known_event(name) {
-                out.push(Action::Control("event_not_used"));
-            } else {
-                self.odd.note("event", name, b"");
-                out.push(Action::Control("event_not_known"));
-            }
-            return Ok(None);
-        };
-        let prefix = stream.split(|b| *b == b'@').next().unwrap_or_default().to_ascii_uppercase();
-        let symbol = if look.symbol.is_empty() { prefix.as_slice() } else { look.symbol };
-        if symbol.is_empty() {
-            if look.kind.is_empty() && kind == Kind::Top {
-                c.skip()?;
-                out.push(Action::Control("book_without_symbol"));
-                return Ok(None);
-            }
-            return Err(c.fault(What::Missing("s")));
-        }
-        let product = self.section(symbol, look.futures(), look.has.section);
-        let Some(at) = self.table.place(product, symbol) else {
-            c.skip()?;
-            out.push(Action::Control("instrument_not_wanted"));
-            return Ok(None);
-        };
-        let route = Route { kind, at };
-        if named.is_some() && !self.wanting {
-            self.table.set_route(stream, route);
-        }
-        Ok(Some(route))
-    }
-
-    /// The section of a payload: the connection's, or in a recording what the payload shows.
-    pub(super) fn section(
-        &mut self,
-        symbol: &[u8],
-        futures: Option<bool>,
-        section: Option<u64>,
-    ) -> &'static Product {
-        let by_symbol = || match section {
-            Some(2) => Product::named("coinm").unwrap_or_else(Product::spot),
-            _ => Product::of_futures(symbol),
-        };
-        match self.product {
-            Some(product) if self.wanting || !product.futures => return product,
-            Some(_) => return by_symbol(),
-            None => {}
-        }
-        let found = match futures {
-            Some(true) => by_symbol(),
-            Some(false) => Product::spot(),
-            None if symbol.contains(&b'_') => by_symbol(),
-            None => return self.guess.unwrap_or_else(Product::spot),
-        };
-        self.guess = Some(found);
-        found
     }
 }
 

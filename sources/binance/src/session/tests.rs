@@ -282,3 +282,44 @@ fn a_recorded_snapshot_before_the_first_change_is_kept_for_its_book() {
         assert_eq!(told, [format!("Control({unused:?})")]);
     }
 }
+
+#[test]
+fn a_book_whose_stream_tells_nothing_is_held_against_new_snapshots() {
+    let mut s = session(&[(0, Channel::Book)], 0, Some("/stream"));
+    tell(&mut s, Input::Open, T);
+    frame(&mut s, r#"{"result":null,"id":1}"#, T);
+    assert!(words(&tell(&mut s, Input::Wake { timer: 16 }, T))[0].starts_with("fetch 0"));
+    assert_eq!(words(&answer(&mut s, 0, 200, &snapshot(11), T)), ["snapshot 11", "wake 16 at 30000"]);
+    // The market stands still: nothing is wrong.
+    for wait in [60_000, 120_000, 240_000, 480_000, 480_000] {
+        assert!(words(&tell(&mut s, Input::Wake { timer: 16 }, T))[0].starts_with("fetch 0"));
+        let told = words(&answer(&mut s, 0, 200, &snapshot(11), T));
+        assert_eq!(told, [r#"Control("snapshot_compared")"#.to_owned(), format!("wake 16 at {wait}")]);
+    }
+    // It moved, and the change comes a moment later.
+    tell(&mut s, Input::Wake { timer: 16 }, T);
+    assert_eq!(words(&answer(&mut s, 0, 200, &snapshot(12), T))[1], "wake 16 at 3000");
+    assert_eq!(words(&frame(&mut s, &delta(0, 12, 12), T)), ["delta 11-12"]);
+    assert!(tell(&mut s, Input::Wake { timer: 16 }, T).is_empty());
+}
+
+#[test]
+fn a_silent_stream_makes_no_live_book_for_long() {
+    let mut s = session(&[(0, Channel::Book)], 0, Some("/stream"));
+    tell(&mut s, Input::Open, T);
+    frame(&mut s, r#"{"result":null,"id":1}"#, T);
+    tell(&mut s, Input::Wake { timer: 16 }, T);
+    answer(&mut s, 0, 200, &snapshot(11), T);
+    tell(&mut s, Input::Wake { timer: 16 }, T);
+    answer(&mut s, 0, 200, &snapshot(15), T);
+    let told = words(&tell(&mut s, Input::Wake { timer: 16 }, T));
+    let again = r#"{"method":"SUBSCRIBE","params":["c0usdt@depth@100ms"],"id":2}"#;
+    let wake = ["wake 0 at 15000", "wake 16 at 60000"];
+    assert_eq!(told, [&["gap sequence", "syncing", "wake 16 at 5000", again], &wake[..]].concat());
+    let told = words(&tell(&mut s, Input::Wake { timer: 16 }, T));
+    assert!(told[0].contains("SUBSCRIBE"), "{told:?}");
+    // It speaks at last.
+    let told = words(&frame(&mut s, &delta(0, 20, 21), T));
+    assert!(told.iter().any(|w| w.starts_with("fetch 0")), "{told:?}");
+    assert_eq!(words(&answer(&mut s, 0, 200, &snapshot(21), T))[0], "snapshot 21");
+}
