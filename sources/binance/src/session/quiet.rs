@@ -41,21 +41,17 @@ impl BinanceSession {
     /// The time has come to hold a live book against a new snapshot, or to see whether a change came since.
     pub(super) fn check(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at).filter(|listed| !listed.quiet.fed) else { return };
-        match listed.quiet.moved.take() {
-            Some(to) => {
-                listed.quiet.silent = true;
-                listed.gap(GapCause::Sequence, Some(to), now, out);
-                let words = "the stream is acknowledged and silent although the book moves";
-                self.start_over(at, words, now, out);
-                self.subscribe_anew(at, now, out);
-            }
-            None => {
-                if std::mem::replace(&mut listed.quiet.asked, true) {
-                    self.snapshots.landed();
-                }
-                self.fetch_one(at, now, out);
-            }
+        if let Some(to) = listed.quiet.moved.take() {
+            listed.quiet.silent = true;
+            listed.gap(GapCause::Sequence, Some(to), now, out);
+            let words = "the stream is acknowledged and silent although the book moves";
+            self.start_over(at, words, now, out);
+            return self.subscribe_anew(at, now, out);
         }
+        if std::mem::replace(&mut listed.quiet.asked, true) {
+            self.snapshots.landed();
+        }
+        self.fetch_one(at, now, out);
     }
 
     /// A snapshot of a book that is live.
