@@ -6,57 +6,67 @@ use serde::Deserialize;
 
 /// A frame whose payload is an object.
 #[derive(Deserialize)]
-pub struct Object<'a> {
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub struct Object<'a, T> {
     #[serde(borrow)]
     pub stream: &'a str,
-    #[serde(borrow)]
-    pub data: Payload<'a>,
+    pub data: T,
 }
 
-/// A book change, a quote or a print with one-letter keys.
+/// A book change.
 #[derive(Deserialize)]
-pub struct Payload<'a> {
-    #[serde(default, borrow)]
-    pub e: Option<&'a str>,
-    #[serde(default, borrow)]
-    pub s: Option<&'a str>,
-    #[serde(default, rename = "E")]
-    pub event: Option<u64>,
+pub struct Change<'a> {
+    #[serde(rename = "E")]
+    pub event: u64,
     #[serde(default, rename = "T")]
     pub time: Option<u64>,
-    #[serde(default, rename = "U")]
-    pub first: Option<u64>,
-    #[serde(default)]
-    pub u: Option<u64>,
+    #[serde(borrow)]
+    pub s: &'a str,
+    #[serde(rename = "U")]
+    pub first: u64,
+    pub u: u64,
     #[serde(default)]
     pub pu: Option<u64>,
-    #[serde(default)]
-    pub t: Option<u64>,
-    #[serde(default, borrow)]
-    pub p: Option<&'a str>,
-    #[serde(default, borrow)]
-    pub q: Option<&'a str>,
-    #[serde(default)]
-    pub m: Option<bool>,
-    #[serde(default, borrow)]
-    pub b: Option<Side<'a>>,
-    #[serde(default, borrow)]
-    pub a: Option<Side<'a>>,
-    #[serde(default, borrow, rename = "B")]
-    pub bid_qty: Option<&'a str>,
-    #[serde(default, borrow, rename = "A")]
-    pub ask_qty: Option<&'a str>,
+    #[serde(borrow)]
+    pub b: Vec<(&'a str, &'a str)>,
+    #[serde(borrow)]
+    pub a: Vec<(&'a str, &'a str)>,
 }
 
-/// A price, levels, or an id, under one key.
+/// A quote.
 #[derive(Deserialize)]
-#[serde(untagged)]
-pub enum Side<'a> {
+pub struct Best<'a> {
+    pub u: u64,
     #[serde(borrow)]
-    Levels(Vec<(&'a str, &'a str)>),
+    pub s: &'a str,
     #[serde(borrow)]
-    Px(&'a str),
-    Id(u64),
+    pub b: &'a str,
+    #[serde(borrow, rename = "B")]
+    pub bid_qty: &'a str,
+    #[serde(borrow)]
+    pub a: &'a str,
+    #[serde(borrow, rename = "A")]
+    pub ask_qty: &'a str,
+    #[serde(default, rename = "T")]
+    pub time: Option<u64>,
+}
+
+/// A print.
+#[derive(Deserialize)]
+pub struct Print<'a> {
+    #[serde(rename = "E")]
+    pub event: u64,
+    #[serde(rename = "T")]
+    pub time: u64,
+    #[serde(borrow)]
+    pub s: &'a str,
+    #[serde(default)]
+    pub t: Option<u64>,
+    #[serde(borrow)]
+    pub p: &'a str,
+    #[serde(borrow)]
+    pub q: &'a str,
+    pub m: bool,
 }
 
 /// A frame whose payload is a list of rows with named levels.
@@ -100,11 +110,18 @@ pub struct Row<'a> {
     pub id: Option<&'a str>,
 }
 
-/// Decodes a frame; true where it is of a shape known here.
+/// Decodes a frame; true where it is of a shape known here. Which shape is told by the name of the stream, as a library
+/// that knows its subscription would.
 pub fn decode(frame: &[u8]) -> bool {
-    if frame.starts_with(b"{\"stream\"") {
-        std::hint::black_box(sonic_rs::from_slice::<Object<'_>>(frame)).is_ok()
+    let has = |part: &[u8]| frame.get(..64).unwrap_or(frame).windows(part.len()).any(|w| w == part);
+    if !frame.starts_with(b"{\"stream\"") {
+        return std::hint::black_box(sonic_rs::from_slice::<Rows<'_>>(frame)).is_ok();
+    }
+    if has(b"@depth") {
+        std::hint::black_box(sonic_rs::from_slice::<Object<'_, Change<'_>>>(frame)).is_ok()
+    } else if has(b"@bookTicker") {
+        std::hint::black_box(sonic_rs::from_slice::<Object<'_, Best<'_>>>(frame)).is_ok()
     } else {
-        std::hint::black_box(sonic_rs::from_slice::<Rows<'_>>(frame)).is_ok()
+        std::hint::black_box(sonic_rs::from_slice::<Object<'_, Print<'_>>>(frame)).is_ok()
     }
 }
