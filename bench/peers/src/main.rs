@@ -1,8 +1,8 @@
 //! The same frames through a peer and through us, in one run, pinned to one core, interleaved, medians of seven; the
 //! final books are held against each other.
 //!
-//! Frames are those of a recording of USD-M futures with a snapshot inside, as a raw stream carries them. Each side
-//! decodes a frame, checks the sequence and updates a book; what a peer does not do (flags, definitions, unknown keys) is
+//! Frames are those of a recording of USD-M futures with a snapshot inside. Each side gets them in the form that it
+//! subscribes to: the peer the bare payload, we the payload in the envelope of a combined stream. Each side decodes a frame, checks the sequence and updates a book; what a peer does not do (flags, definitions, unknown keys) is
 //! not asked of it.
 
 use barter_data::Identifier;
@@ -32,8 +32,14 @@ const ROUNDS: usize = 7;
 /// Frames of one recording, by kind.
 struct Frames {
     snapshot: Vec<u8>,
-    deltas: Vec<Vec<u8>>,
-    trades: Vec<Vec<u8>>,
+    deltas: Vec<Pair>,
+    trades: Vec<Pair>,
+}
+
+/// A frame in its envelope, and its payload alone.
+struct Pair {
+    whole: Vec<u8>,
+    payload: Vec<u8>,
 }
 
 fn main() {
@@ -77,11 +83,14 @@ fn load(path: &Path) -> Option<Frames> {
             tape::Kind::Reply { url: None, body, .. } => frames.snapshot = body,
             tape::Kind::Frame { bytes, .. } => {
                 let Ok(frame) = serde_json::from_slice::<Combined<'_>>(&bytes) else { continue };
-                let data = frame.data.get().as_bytes().to_vec();
-                if frame.stream.contains("@depth") {
-                    frames.deltas.push(data);
-                } else if frame.stream.ends_with("@trade") {
-                    frames.trades.push(data);
+                let payload = frame.data.get().as_bytes().to_vec();
+                let (is_delta, is_trade) =
+                    (frame.stream.contains("@depth"), frame.stream.ends_with("@trade"));
+                let pair = Pair { payload, whole: bytes };
+                if is_delta {
+                    frames.deltas.push(pair);
+                } else if is_trade {
+                    frames.trades.push(pair);
                 }
             }
             _ => {}
@@ -90,13 +99,13 @@ fn load(path: &Path) -> Option<Frames> {
     // A peer starts at the first delta that follows the snapshot.
     let snapshot: BinanceOrderBookL2Snapshot = serde_json::from_slice(&frames.snapshot).ok()?;
     frames.deltas.retain(|d| {
-        serde_json::from_slice::<BinanceFuturesOrderBookL2Update>(d)
+        serde_json::from_slice::<BinanceFuturesOrderBookL2Update>(&d.payload)
             .is_ok_and(|d| d.last_update_id >= snapshot.last_update_id)
     });
     Some(frames)
 }
 
-fn compare(name: &str, what: &str, source: &'static dyn Source, frames: &[Vec<u8>], snapshot: Option<&[u8]>) {
+fn compare(name: &str, what: &str, source: &'static dyn Source, frames: &[Pair], snapshot: Option<&[u8]>) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let mut equal = "-".to_owned();
     for _ in 0..ROUNDS {
@@ -127,7 +136,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// A final book as texts: bids and asks, best first.
 type Sides = (Vec<(String, String)>, Vec<(String, String)>);
 
-fn qingxi(source: &'static dyn Source, frames: &[Vec<u8>], snapshot: Option<&[u8]>) -> Sides {
+fn qingxi(source: &'static dyn Source, frames: &[Pair], snapshot: Option<&[u8]>) -> Sides {
     let mut session: Box<dyn Session> = source.session(&Shard::default());
     let mut engine = Engine::new(engine::Config::default());
     let (mut out, mut events) = (Vec::new(), Vec::new());
@@ -142,7 +151,7 @@ fn qingxi(source: &'static dyn Source, frames: &[Vec<u8>], snapshot: Option<&[u8
         }
     };
     for (n, bytes) in frames.iter().enumerate() {
-        session.on(Input::Frame { bytes, binary: false }, Ts(1), &mut out);
+        session.on(Input::Frame { bytes: &bytes.whole, binary: false }, Ts(1), &mut out);
         if n == 0
             && let Some(body) = snapshot
         {
@@ -164,10 +173,10 @@ fn qingxi(source: &'static dyn Source, frames: &[Vec<u8>], snapshot: Option<&[u8
     (book.bids().map(level).collect(), book.asks().map(level).collect())
 }
 
-fn barter(frames: &[Vec<u8>], snapshot: Option<&[u8]>) -> Sides {
+fn barter(frames: &[Pair], snapshot: Option<&[u8]>) -> Sides {
     let Some(snapshot) = snapshot else {
         for frame in frames {
-            let trade: BinanceTrade = serde_json::from_slice(frame).expect("a trade");
+            let trade: BinanceTrade = serde_json::from_slice(&frame.payload).expect("a trade");
             black_box(trade.id());
             let events = MarketIter::<u32, PublicTrade>::from((ExchangeId::BinanceFuturesUsd, 1_u32, trade));
             black_box(events.0);
@@ -180,7 +189,8 @@ fn barter(frames: &[Vec<u8>], snapshot: Option<&[u8]>) -> Sides {
     let mut book = OrderBook::default();
     book.update(&event.kind);
     for frame in frames {
-        let update: BinanceFuturesOrderBookL2Update = serde_json::from_slice(frame).expect("a delta");
+        let update: BinanceFuturesOrderBookL2Update =
+            serde_json::from_slice(&frame.payload).expect("a delta");
         black_box(update.id());
         // Where ids are global a snapshot may stand between two deltas; the peer refuses that, we do not count it.
         let Ok(Some(update)) = sequencer.validate_sequence(update) else { continue };
@@ -190,6 +200,7 @@ fn barter(frames: &[Vec<u8>], snapshot: Option<&[u8]>) -> Sides {
         }
         black_box(book.bids().levels().first());
     }
-    let level = |l: &barter_data::books::Level| (l.price.normalize().to_string(), l.amount.normalize().to_string());
+    let level =
+        |l: &barter_data::books::Level| (l.price.normalize().to_string(), l.amount.normalize().to_string());
     (book.bids().levels().iter().map(level).collect(), book.asks().levels().iter().map(level).collect())
 }
