@@ -72,7 +72,7 @@ pub static SPEC: Spec = Spec {
     ],
     channels: &[
         offers(Channel::Trades, Proof::None, None),
-        offers(Channel::AggTrades, Proof::Sequence, None),
+        offers(Channel::AggTrades, Proof::None, None),
         offers(Channel::Book, Proof::Sequence, None),
         offers(Channel::BookTop, Proof::None, None),
         offers(Channel::Quote, Proof::None, None),
