@@ -62,7 +62,8 @@ impl Chain {
     #[inline]
     pub const fn step(&mut self, span: Span) -> Step {
         if span.after <= self.at {
-            self.old += 1;
+            // Right behind a snapshot many may have waited that it holds.
+            self.old += !self.fresh as u16;
             return if self.old < OLD_MAX { Step::Old } else { Step::Hole };
         }
         let follows = match self.rule {
@@ -120,6 +121,7 @@ mod tests {
     #[test]
     fn a_venue_that_counts_from_the_start_again_is_noticed() {
         let mut chain = Chain::from_snapshot(Rule::Counted, 10_000);
+        assert_eq!(chain.step(Span { before: 10_000, after: 10_001 }), Step::Apply(10_000));
         let holes =
             (0..u64::from(OLD_MAX)).filter(|n| chain.step(Span { before: *n, after: n + 1 }) == Step::Hole);
         assert_eq!(holes.count(), 1);
