@@ -48,7 +48,22 @@ impl Checksummer {
                 self.text.pop();
                 crc32fast::hash(&self.text)
             }
+            ChecksumKind::Crc32Digits10 { px_scale: px_digits, qty_scale: qty_digits } => {
+                self.text.clear();
+                for level in book.asks().take(10).chain(book.bids().take(10)) {
+                    self.put_digits(level.px.0, px_scale, px_digits);
+                    self.put_digits(level.qty.0, qty_scale, qty_digits);
+                }
+                crc32fast::hash(&self.text)
+            }
         }
+    }
+
+    /// Appends a number of `scale` with `digits` after the point, without the point. One that has more digits than that
+    /// cannot have been part of the venue's text; what is written for it is wrong, as the checksum then is.
+    fn put_digits(&mut self, mantissa: i64, scale: Scale, digits: Scale) {
+        let mantissa = model::rescale(mantissa, scale, digits).unwrap_or(mantissa);
+        write_mantissa(mantissa, 0, &mut self.text);
     }
 
     /// Appends `px:qty:`.
@@ -100,6 +115,21 @@ mod tests {
         let short = book(&[level(33_661, 7)], &[level(33_668, 9), level(33_680, 8), level(33_720, 8)]);
         assert_eq!(crc(&short), 831_078_360);
         assert_eq!(crc(&even), -1_881_014_294);
+    }
+
+    #[test]
+    fn the_checksum_by_digits_does_not_hang_on_the_scale_of_the_definition() {
+        let kind = ChecksumKind::Crc32Digits10 { px_scale: 4, qty_scale: 8 };
+        let at = |px: i64, qty: i64| {
+            // The books of the documentation's pair of frames: 0.567 × 12.5, 0.5671 × 3; 0.566 × 0.25, 0.5655 × 100.
+            let l = |p: i64, q: i64| level(p * px, q * qty);
+            let bids = [l(5_660, 25_000_000), l(5_655, 10_000_000_000)];
+            let asks = [l(5_670, 1_250_000_000), l(5_671, 300_000_000)];
+            book(&bids, &asks)
+        };
+        let mut sums = Checksummer::default();
+        assert_eq!(sums.of(&at(1, 1), kind, 4, 8), 3_905_475_208);
+        assert_eq!(sums.of(&at(100, 10), kind, 6, 9), 3_905_475_208);
     }
 
     #[test]

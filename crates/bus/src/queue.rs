@@ -227,7 +227,7 @@ enum Rule {
 fn rule(event: &Event, trades_too: bool) -> Option<(Key, Rule)> {
     let newest = Some((None, Rule::Newest));
     let (start, rule) = match &event.body {
-        Body::Trade(_) | Body::Liquidation(_) => newest.filter(|_| trades_too),
+        Body::Trade(_) | Body::Liquidation(_) | Body::Finding(_) => newest.filter(|_| trades_too),
         Body::Instrument | Body::Lane(_) | Body::Link(_) => None,
         Body::Bar(bar) => Some((Some(bar.start), Rule::Newest)),
         Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => Some((None, Rule::Book)),
@@ -236,7 +236,11 @@ fn rule(event: &Event, trades_too: bool) -> Option<(Key, Rule)> {
         | Body::MarkPrice(_)
         | Body::IndexPrice(_)
         | Body::Funding(_)
-        | Body::OpenInterest(_) => newest,
+        | Body::OpenInterest(_)
+        | Body::VolatilityIndex(_)
+        | Body::LongShortRatio(_)
+        | Body::Greeks(_)
+        | Body::Status(_) => newest,
     }?;
     let key = Key { instrument: event.instrument.id, channel: event.channel, source: event.source, start };
     Some((key, rule))

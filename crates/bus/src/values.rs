@@ -157,6 +157,11 @@ impl Values {
             | Body::Funding(_)
             | Body::OpenInterest(_)
             | Body::Liquidation(_)
+            | Body::VolatilityIndex(_)
+            | Body::LongShortRatio(_)
+            | Body::Greeks(_)
+            | Body::Status(_)
+            | Body::Finding(_)
             | Body::Instrument => lane.newest = Some(Arc::clone(published)),
         }
     }

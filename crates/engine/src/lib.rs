@@ -118,6 +118,11 @@ impl Engine {
             | Body::Funding(_)
             | Body::OpenInterest(_)
             | Body::Liquidation(_)
+            | Body::VolatilityIndex(_)
+            | Body::LongShortRatio(_)
+            | Body::Greeks(_)
+            | Body::Status(_)
+            | Body::Finding(_)
             | Body::Instrument
             | Body::Lane(_)
             | Body::Link(_) => {

@@ -1,7 +1,7 @@
 //! What is read from one source.
 
 use serde::{Deserialize, Serialize};
-use source::Options;
+use source::{Login, Options};
 use std::collections::BTreeMap;
 
 /// What is read from one source.
@@ -23,13 +23,17 @@ pub struct SourceConfig {
     /// Endpoints that are to be found elsewhere, by name: `spot = "http://127.0.0.1:9000"`. WebSocket and REST both go
     /// there. Default none.
     pub hosts: BTreeMap<String, String>,
+    /// The public part of a key of the venue, where channels need a login. Default none.
+    pub login_key: String,
+    /// The secret part. Default none.
+    pub login_secret: String,
     /// How often the venue's list of instruments is read again, in ms. Default 300,000 (5 minutes).
     pub listing_refresh_ms: u64,
 }
 
 impl Default for SourceConfig {
     fn default() -> Self {
-        let Options { book_ms, bar_interval } = Options::default();
+        let Options { book_ms, bar_interval, login: _ } = Options::default();
         Self {
             name: String::new(),
             enabled: true,
@@ -38,6 +42,8 @@ impl Default for SourceConfig {
             book_ms,
             bar_interval,
             hosts: BTreeMap::new(),
+            login_key: String::new(),
+            login_secret: String::new(),
             listing_refresh_ms: 300_000,
         }
     }
@@ -46,6 +52,8 @@ impl Default for SourceConfig {
 impl SourceConfig {
     /// The choices that sessions need.
     pub fn options(&self) -> Options {
-        Options { book_ms: self.book_ms, bar_interval: self.bar_interval.clone() }
+        let login = (!self.login_key.is_empty())
+            .then(|| Login { key: self.login_key.clone(), secret: self.login_secret.clone() });
+        Options { book_ms: self.book_ms, bar_interval: self.bar_interval.clone(), login }
     }
 }

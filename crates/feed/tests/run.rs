@@ -84,7 +84,12 @@ impl Session for ToySession {
                 self.told(&format!("{status}{}", std::str::from_utf8(body).unwrap()), now, out);
                 out.push(Action::Send(b"thanks".to_vec()));
             }
-            Input::Wake { .. } | Input::Resync { .. } | Input::Define(_) | Input::Closed => {}
+            Input::Wake { .. }
+            | Input::Resync { .. }
+            | Input::Define(_)
+            | Input::Subscribe(_)
+            | Input::Unsubscribe(_)
+            | Input::Closed => {}
         }
     }
 }

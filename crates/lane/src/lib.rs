@@ -95,6 +95,11 @@ impl Evidence {
             | Body::Funding(_)
             | Body::OpenInterest(_)
             | Body::Liquidation(_)
+            | Body::VolatilityIndex(_)
+            | Body::LongShortRatio(_)
+            | Body::Greeks(_)
+            | Body::Status(_)
+            | Body::Finding(_)
             | Body::Instrument => self.on_data(now),
             Body::Link(_) => {}
         }

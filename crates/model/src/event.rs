@@ -1,8 +1,8 @@
 //! The one event type that flows through the platform.
 
 use crate::fact::{LaneFact, LinkFact};
-use crate::instrument::Instrument;
-use crate::num::{Decimal, Px, Qty};
+use crate::instrument::{Instrument, Status};
+use crate::num::{Decimal, Px, Qty, Scale};
 use crate::time::Ts;
 use std::ops::{BitOr, BitOrAssign};
 use std::sync::Arc;
@@ -63,15 +63,25 @@ pub enum Channel {
     OpenInterest,
     /// Forced orders.
     Liquidations,
+    /// A volatility index (DVOL).
+    VolatilityIndex,
+    /// How longs stand to shorts.
+    LongShortRatio,
+    /// Sensitivities and implied volatilities of an option.
+    Greeks,
+    /// Whether an instrument, or the whole venue, trades.
+    Status,
     /// Instrument definitions.
     Instruments,
+    /// What checks of the data have found.
+    Findings,
     /// The connection itself and other things about the source.
     Link,
 }
 
 impl Channel {
     /// Every channel, in the order of the enum.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::Trades,
         Self::AggTrades,
         Self::Book,
@@ -84,7 +94,12 @@ impl Channel {
         Self::Funding,
         Self::OpenInterest,
         Self::Liquidations,
+        Self::VolatilityIndex,
+        Self::LongShortRatio,
+        Self::Greeks,
+        Self::Status,
         Self::Instruments,
+        Self::Findings,
         Self::Link,
     ];
 
@@ -103,7 +118,12 @@ impl Channel {
             Self::Funding => "funding",
             Self::OpenInterest => "open_interest",
             Self::Liquidations => "liquidations",
+            Self::VolatilityIndex => "volatility_index",
+            Self::LongShortRatio => "long_short_ratio",
+            Self::Greeks => "greeks",
+            Self::Status => "status",
             Self::Instruments => "instruments",
+            Self::Findings => "findings",
             Self::Link => "link",
         }
     }
@@ -195,6 +215,16 @@ pub enum Body {
     OpenInterest(OpenInterest),
     /// A forced order.
     Liquidation(Box<Liquidation>),
+    /// A volatility index, in percent a year.
+    VolatilityIndex(Decimal),
+    /// How longs stand to shorts.
+    LongShortRatio(Box<LongShortRatio>),
+    /// Sensitivities of an option.
+    Greeks(Box<Greeks>),
+    /// Whether the instrument trades.
+    Status(Status),
+    /// What a check has found.
+    Finding(Box<Finding>),
     /// The definition in `Event::instrument` is new or has changed.
     Instrument,
     /// What became of a subscription.
@@ -312,6 +342,14 @@ pub struct Checksum {
 pub enum ChecksumKind {
     /// CRC-32 over `bid px:bid qty:ask px:ask qty:…` of the best 25 levels, interleaved.
     Crc32Interleaved25,
+    /// CRC-32 over the best 10 asks, then the best 10 bids; of each level price and quantity with exactly so many digits
+    /// after the point, without the point and without leading zeros (Kraken).
+    Crc32Digits10 {
+        /// Digits after the point of a price.
+        px_scale: Scale,
+        /// Digits after the point of a quantity.
+        qty_scale: Scale,
+    },
 }
 
 /// The whole book.
@@ -478,4 +516,55 @@ pub struct Liquidation {
     pub qty: Decimal,
     /// The average price of its fills, where the venue says it.
     pub avg_px: Option<Decimal>,
+}
+
+/// How longs stand to shorts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongShortRatio {
+    /// Whose: `accounts`, `positions`, `top_accounts`, `top_positions`, `takers`.
+    pub of: Box<str>,
+    /// The interval it was counted over, venue-neutral: `5m`.
+    pub interval: Box<str>,
+    /// Long ÷ short; `None` where the venue gives only the shares.
+    pub ratio: Option<Decimal>,
+    /// The share of longs as a fraction.
+    pub long: Option<Decimal>,
+    /// The share of shorts as a fraction.
+    pub short: Option<Decimal>,
+}
+
+/// Sensitivities and implied volatilities of an option. A field is `None` where the venue does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Greeks {
+    /// Change of price by the underlying's price.
+    pub delta: Option<Decimal>,
+    /// Change of delta by the underlying's price.
+    pub gamma: Option<Decimal>,
+    /// Change of price by one percent of volatility.
+    pub vega: Option<Decimal>,
+    /// Change of price by one day.
+    pub theta: Option<Decimal>,
+    /// Change of price by one percent of interest rate.
+    pub rho: Option<Decimal>,
+    /// Implied volatility at the mark price, as the venue writes it (percent or fraction).
+    pub mark_iv: Option<Decimal>,
+    /// Implied volatility at the best bid.
+    pub bid_iv: Option<Decimal>,
+    /// Implied volatility at the best ask.
+    pub ask_iv: Option<Decimal>,
+    /// Price of the underlying that the venue computes with.
+    pub underlying: Option<Decimal>,
+}
+
+/// What a check of the data has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which check: `new_key`, `book_mismatch`.
+    pub check: Box<str>,
+    /// The channel it is about.
+    pub channel: Channel,
+    /// What was found and where, in words.
+    pub what: Box<str>,
+    /// Frames that show it, cut where long.
+    pub samples: Vec<Box<str>>,
 }

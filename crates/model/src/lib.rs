@@ -9,8 +9,9 @@ mod time;
 
 pub use catalogue::{Catalogue, Lookup};
 pub use event::{
-    Bar, Body, Channel, Checksum, ChecksumKind, DayStats, Delta, Event, Flags, Funding, Gap, GapCause, Level,
-    Levels, Liquidation, OpenInterest, Quote, Side, Snapshot, SourceName, Stamp, Trade, TradeId,
+    Bar, Body, Channel, Checksum, ChecksumKind, DayStats, Delta, Event, Finding, Flags, Funding, Gap,
+    GapCause, Greeks, Level, Levels, Liquidation, LongShortRatio, OpenInterest, Quote, Side, Snapshot,
+    SourceName, Stamp, Trade, TradeId,
 };
 pub use fact::{LaneFact, LinkFact, LinkId, Proof};
 pub use instrument::{Instrument, InstrumentId, InstrumentKind, Right, Status};

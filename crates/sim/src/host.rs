@@ -204,6 +204,7 @@ impl Rooms {
                     }
                     continue;
                 }
+                SimAction::Joined { .. } | SimAction::Left { .. } => continue,
                 SimAction::WakeAt(at) => {
                     self.wake = self.wake.min(at);
                     continue;

@@ -113,6 +113,7 @@ pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
         moves_per_s: plan.moves_per_s,
         lifetime_ms: lifetime,
         ping_ms: None,
+        tape: false,
     };
     let mut world = World::new(source, source.sim(&setup), rng, plan.seed, lifetime);
     world.until(START.plus_ms(WARM_MS));
@@ -373,6 +374,7 @@ impl<'a> World<'a> {
                         Due::Client(n, conn, Arrival::Reply { tag, path, status, retry_ms, body }),
                     );
                 }
+                SimAction::Joined { .. } | SimAction::Left { .. } => {}
                 SimAction::WakeAt(at) => {
                     if self.wake_at.is_none_or(|known| at < known) {
                         self.wake_at = Some(at);

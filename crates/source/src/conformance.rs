@@ -133,7 +133,7 @@ fn settle(lines: &mut [Line], talk: &mut Conversation, said: &mut Vec<SimAction>
                 SimAction::Close { peer, code, reason } => {
                     panic!("the simulator closed {peer:?}: {code} {reason}")
                 }
-                SimAction::WakeAt(_) => continue,
+                SimAction::WakeAt(_) | SimAction::Joined { .. } | SimAction::Left { .. } => continue,
             };
             if let Some(line) = lines.get_mut(n) {
                 line.hear(n, heard, now, talk, said);

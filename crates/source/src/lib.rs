@@ -8,10 +8,14 @@
 pub mod conformance;
 pub mod json;
 pub mod market;
+mod pulse;
+mod rest;
 mod sim;
 
 pub use json::{Cursor, Field, Malformed, What};
-pub use sim::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
+pub use pulse::{Beat, Pulse};
+pub use rest::{History, NoRest, Past, Rest, Turnover};
+pub use sim::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
 
 use model::{Channel, Event, Instrument, InstrumentId, Proof, SourceName, Ts};
 use std::sync::Arc;
@@ -40,6 +44,11 @@ pub trait Source: Sync {
 
     /// Whether a recorded connection is this source's, by its URL or by the look of a frame.
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool;
+
+    /// What else can be asked by REST.
+    fn rest(&self) -> &dyn Rest {
+        &NoRest
+    }
 }
 
 /// Facts about a source that the runner needs.
@@ -112,11 +121,28 @@ pub struct Options {
     pub book_ms: u32,
     /// The interval of bars: `1m`.
     pub bar_interval: String,
+    /// With what to log in, where channels need it.
+    pub login: Option<Login>,
+}
+
+/// A key of the venue, with its secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The public part.
+    pub key: String,
+    /// The secret part; never shown.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { book_ms: 100, bar_interval: "1m".to_owned() }
+        Self { book_ms: 100, bar_interval: "1m".to_owned(), login: None }
     }
 }
 
@@ -203,6 +229,11 @@ pub enum Input<'a> {
     },
     /// A new definition of an instrument is in force.
     Define(&'a Arc<Instrument>),
+    /// These are wanted too, while the connection goes on; what is carried already is not disturbed. Sent to an open
+    /// session or a closed one, and only what [`Source::shards`] would put on this connection with the rest.
+    Subscribe(&'a [Want]),
+    /// These are wanted no longer: unsubscribe, say `LaneFact::Dropped`, and forget them.
+    Unsubscribe(&'a [Want]),
     /// The connection is closed. Every live book of it is a `Gap` now.
     Closed,
 }

@@ -17,6 +17,21 @@ pub trait Sim: Send {
 
     /// The true books that clients should hold once everything sent has arrived.
     fn books(&self) -> Vec<SimBook>;
+
+    /// In front of a recording ([`SimSetup::tape`]): under which subscription a recorded frame was sent, as
+    /// [`SimAction::Joined`] names it. `None` for what belongs to a connection alone: acknowledgements, pongs.
+    fn topic(&self, _endpoint: usize, _frame: &[u8]) -> Option<Topic> {
+        None
+    }
+}
+
+/// Under which subscription a recorded frame was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The subscription: `trade.BTCUSDT`.
+    pub key: String,
+    /// Whether a client that starts here misses nothing: a whole book, a quote, a trade; false for a delta.
+    pub fresh: bool,
 }
 
 /// What a venue is made from.
@@ -34,11 +49,22 @@ pub struct SimSetup {
     pub lifetime_ms: Option<u64>,
     /// Overrides how often it pings.
     pub ping_ms: Option<u64>,
+    /// Stands in front of a recording: any symbol may be subscribed to and is acknowledged as the venue does, pings and
+    /// limits hold, but no data are sent: they come from the recording, by [`Sim::topic`].
+    pub tape: bool,
 }
 
 impl Default for SimSetup {
     fn default() -> Self {
-        Self { seed: 1, start: Ts(0), instruments: 3, moves_per_s: 100, lifetime_ms: None, ping_ms: None }
+        Self {
+            seed: 1,
+            start: Ts(0),
+            instruments: 3,
+            moves_per_s: 100,
+            lifetime_ms: None,
+            ping_ms: None,
+            tape: false,
+        }
     }
 }
 
@@ -124,6 +150,20 @@ pub enum SimAction {
         code: u16,
         /// The reason.
         reason: String,
+    },
+    /// In front of a recording: a client has subscribed, after the acknowledgement.
+    Joined {
+        /// Who.
+        peer: Peer,
+        /// To what.
+        key: String,
+    },
+    /// In front of a recording: a client has unsubscribed.
+    Left {
+        /// Who.
+        peer: Peer,
+        /// From what.
+        key: String,
     },
     /// Wake me at this time; replaces the earlier call.
     WakeAt(Ts),

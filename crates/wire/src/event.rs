@@ -1,10 +1,11 @@
 //! An event as JSON.
 
 use crate::instrument::instrument_json;
+use crate::instrument::status_name;
 use crate::json::{boolean, decimal_json, int, key, level_json, number, or_null, string_json, time};
 use model::{
-    Bar, Body, DayStats, Decimal, Event, Flags, Funding, Gap, Instrument, LaneFact, Level, Levels, LinkFact,
-    LinkId, Liquidation, OpenInterest, Quote, Side, Trade, TradeId, Ts,
+    Bar, Body, DayStats, Decimal, Event, Finding, Flags, Funding, Gap, Greeks, Instrument, LaneFact, Level,
+    Levels, LinkFact, LinkId, Liquidation, LongShortRatio, OpenInterest, Quote, Side, Trade, TradeId, Ts,
 };
 
 /// The name of a kind of event, as in the field `kind`.
@@ -22,6 +23,11 @@ pub const fn kind(body: &Body) -> &'static str {
         Body::Funding(_) => "funding",
         Body::OpenInterest(_) => "open_interest",
         Body::Liquidation(_) => "liquidation",
+        Body::VolatilityIndex(_) => "volatility_index",
+        Body::LongShortRatio(_) => "long_short_ratio",
+        Body::Greeks(_) => "greeks",
+        Body::Status(_) => "status",
+        Body::Finding(_) => "finding",
         Body::Instrument => "instrument",
         Body::Lane(_) => "lane",
         Body::Link(_) => "link",
@@ -94,6 +100,17 @@ fn body(body: &Body, instrument: &Instrument, out: &mut Vec<u8>) {
         Body::Funding(f) => funding(f, out),
         Body::OpenInterest(o) => open_interest(o, out),
         Body::Liquidation(l) => liquidation(l, out),
+        Body::VolatilityIndex(value) => {
+            out.extend_from_slice(key!("value"));
+            decimal_json(*value, out);
+        }
+        Body::LongShortRatio(ratio) => long_short_ratio(ratio, out),
+        Body::Greeks(g) => greeks(g, out),
+        Body::Status(status) => {
+            out.extend_from_slice(key!("status"));
+            string_json(status_name(status), out);
+        }
+        Body::Finding(f) => finding(f, out),
         Body::Instrument => {
             out.extend_from_slice(key!("definition"));
             instrument_json(instrument, out);
@@ -245,6 +262,54 @@ fn liquidation(liquidation: &Liquidation, out: &mut Vec<u8>) {
     decimal_json(liquidation.qty, out);
     out.extend_from_slice(key!("avg_px"));
     or_null(liquidation.avg_px, out, decimal_json);
+}
+
+fn long_short_ratio(ratio: &LongShortRatio, out: &mut Vec<u8>) {
+    out.extend_from_slice(key!("of"));
+    string_json(&ratio.of, out);
+    out.extend_from_slice(key!("interval"));
+    string_json(&ratio.interval, out);
+    for (name, value) in
+        [(key!("ratio"), ratio.ratio), (key!("long"), ratio.long), (key!("short"), ratio.short)]
+    {
+        out.extend_from_slice(name);
+        or_null(value, out, decimal_json);
+    }
+}
+
+fn greeks(greeks: &Greeks, out: &mut Vec<u8>) {
+    for (name, value) in [
+        (key!("delta"), greeks.delta),
+        (key!("gamma"), greeks.gamma),
+        (key!("vega"), greeks.vega),
+        (key!("theta"), greeks.theta),
+        (key!("rho"), greeks.rho),
+        (key!("mark_iv"), greeks.mark_iv),
+        (key!("bid_iv"), greeks.bid_iv),
+        (key!("ask_iv"), greeks.ask_iv),
+        (key!("underlying"), greeks.underlying),
+    ] {
+        out.extend_from_slice(name);
+        or_null(value, out, decimal_json);
+    }
+}
+
+fn finding(finding: &Finding, out: &mut Vec<u8>) {
+    out.extend_from_slice(key!("check"));
+    string_json(&finding.check, out);
+    out.extend_from_slice(key!("about"));
+    string_json(finding.channel.name(), out);
+    out.extend_from_slice(key!("what"));
+    string_json(&finding.what, out);
+    out.extend_from_slice(key!("samples"));
+    out.push(b'[');
+    for (n, sample) in finding.samples.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        string_json(sample, out);
+    }
+    out.push(b']');
 }
 
 fn lane(fact: &LaneFact, out: &mut Vec<u8>) {

@@ -61,7 +61,7 @@ const fn right_name(right: Right) -> &'static str {
     }
 }
 
-fn status_name(status: &Status) -> &str {
+pub(crate) fn status_name(status: &Status) -> &str {
     match status {
         Status::Trading => "trading",
         Status::PreOpen => "pre_open",

@@ -138,7 +138,12 @@ impl Product {
             | Channel::DayStats
             | Channel::Bars
             | Channel::Instruments => true,
-            Channel::Link => false,
+            Channel::VolatilityIndex
+            | Channel::LongShortRatio
+            | Channel::Greeks
+            | Channel::Status
+            | Channel::Findings
+            | Channel::Link => false,
         }
     }
 
@@ -154,7 +159,12 @@ impl Product {
             | Channel::Funding
             | Channel::OpenInterest
             | Channel::Liquidations
+            | Channel::VolatilityIndex
+            | Channel::LongShortRatio
+            | Channel::Greeks
+            | Channel::Status
             | Channel::Instruments
+            | Channel::Findings
             | Channel::Link => self.market,
         }
     }

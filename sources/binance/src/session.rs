@@ -135,6 +135,7 @@ impl Session for BinanceSession {
             }
             Input::Resync { .. } => {}
             Input::Define(instrument) => self.table.define(instrument),
+            Input::Subscribe(_) | Input::Unsubscribe(_) => {}
             Input::Closed => self.closed(now, out),
         }
     }

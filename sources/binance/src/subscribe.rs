@@ -31,7 +31,14 @@ pub fn stream(
         Channel::Bars => &format!("kline_{}", options.bar_interval),
         Channel::MarkPrice | Channel::IndexPrice | Channel::Funding => "markPrice@1s",
         Channel::Liquidations => "forceOrder",
-        Channel::OpenInterest | Channel::Instruments | Channel::Link => return None,
+        Channel::OpenInterest
+        | Channel::VolatilityIndex
+        | Channel::LongShortRatio
+        | Channel::Greeks
+        | Channel::Status
+        | Channel::Instruments
+        | Channel::Findings
+        | Channel::Link => return None,
     };
     Some(format!("{}@{suffix}", instrument.symbol.to_lowercase()))
 }

@@ -104,6 +104,11 @@ fn is_data(action: &Action) -> bool {
         | Body::Funding(_)
         | Body::OpenInterest(_)
         | Body::Liquidation(_)
+        | Body::VolatilityIndex(_)
+        | Body::LongShortRatio(_)
+        | Body::Greeks(_)
+        | Body::Status(_)
+        | Body::Finding(_)
         | Body::Link(_) => true,
     }
 }

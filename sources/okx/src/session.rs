@@ -83,6 +83,7 @@ impl Session for OkxSession {
             },
             Input::Resync { instrument, channel } => self.resync(instrument, channel, now, out),
             Input::Define(instrument) => self.table.define(instrument),
+            Input::Subscribe(_) | Input::Unsubscribe(_) => {}
             Input::Closed => self.closed(now, out),
         }
         if self.lanes.pending && self.open {

@@ -97,6 +97,11 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         | Channel::Liquidations
         | Channel::Funding
         | Channel::AggTrades
+        | Channel::VolatilityIndex
+        | Channel::LongShortRatio
+        | Channel::Greeks
+        | Channel::Status
+        | Channel::Findings
         | Channel::Link => None,
     }?;
     Some(Topic { channel, key })

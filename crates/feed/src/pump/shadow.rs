@@ -72,6 +72,11 @@ impl Shadow {
             | Body::Funding(_)
             | Body::OpenInterest(_)
             | Body::Liquidation(_)
+            | Body::VolatilityIndex(_)
+            | Body::LongShortRatio(_)
+            | Body::Greeks(_)
+            | Body::Status(_)
+            | Body::Finding(_)
             | Body::Link(_) => {}
         }
     }

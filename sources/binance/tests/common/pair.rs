@@ -210,6 +210,7 @@ impl Pair {
                         self.shut(at);
                     }
                 }
+                SimAction::Joined { .. } | SimAction::Left { .. } => {}
                 SimAction::WakeAt(at) => self.wake = Some(at),
                 SimAction::Ping { peer, payload } => {
                     self.seen.pings += 1;

@@ -184,6 +184,7 @@ impl Pair {
                         self.shut(at);
                     }
                 }
+                SimAction::Joined { .. } | SimAction::Left { .. } => {}
                 SimAction::WakeAt(at) => self.wake = Some(at),
                 SimAction::Ping { .. } => panic!("this venue does not ping"),
             }

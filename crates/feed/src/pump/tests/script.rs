@@ -97,7 +97,7 @@ impl Session for ScriptSession {
             }
             Input::Wake { timer } => out.push(Action::Unknown(format!("woken {timer}"))),
             Input::Reply { tag, .. } => out.push(Action::Unknown(format!("reply {tag:?}"))),
-            Input::Define(_) => {}
+            Input::Define(_) | Input::Subscribe(_) | Input::Unsubscribe(_) => {}
         }
     }
 }
