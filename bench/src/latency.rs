@@ -55,6 +55,7 @@ async fn measure(source: &'static dyn Source, rate: u32) -> Result<Vec<String>, 
     let host = Host::start(source, &setup, &[], feed::clock::now, stopped.clone()).await?;
     let (mut config, name) = (Config::default(), source.spec().name);
     (config.serve.http_port, config.serve.metrics_port, config.serve.probe_port) = (0, 0, 0);
+    config.run.subscriptions = std::path::PathBuf::new();
     let books = host.books().await;
     let first = books.first().ok_or("the simulator lists nothing")?.instrument.clone();
     config.sources = vec![feed::SourceConfig {

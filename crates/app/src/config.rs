@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The reference: every key with its meaning and default.
@@ -47,11 +47,20 @@ impl Default for LogConfig {
 }
 
 /// What the platform does besides serving.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
     /// Whether raw frames are kept as a tape. Default false.
     pub record: bool,
+    /// Where subscriptions that were made while running are kept; empty for nowhere. Default
+    /// `qingxi-data/subscriptions.json`.
+    pub subscriptions: PathBuf,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self { record: false, subscriptions: "qingxi-data/subscriptions.json".into() }
+    }
 }
 
 /// The part of `config/default.toml`: which sources are read where nobody says otherwise.

@@ -114,6 +114,7 @@ async fn venues(
 async fn config(args: &Args, venues: &[Venue]) -> Config {
     let mut config = Config { sources: Vec::new(), ..Config::default() };
     (config.serve.http_port, config.serve.metrics_port, config.serve.probe_port) = (args.port, 0, 0);
+    config.run.subscriptions = PathBuf::new();
     if let Some(dir) = &args.tape {
         config.run.record = true;
         config.tape.dir.clone_from(dir);

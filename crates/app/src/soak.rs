@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::sources::SOURCES;
 use crate::term::{Cell, Table, paint};
 use indicatif::{ProgressBar, ProgressStyle};
-use sim::{Outcome, Plan};
+use sim::{Faults, Outcome, Plan};
 use source::Source;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -20,6 +20,9 @@ pub struct Args {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// How many connections carry the same; with more than one, faults befall only one of them, and each gap is wrong.
+    #[arg(long, default_value_t = 1)]
+    connections: u32,
     /// Only this source.
     #[arg(long)]
     source: Option<String>,
@@ -34,6 +37,8 @@ struct Sum {
     runs: u64,
     events: u64,
     gaps: u64,
+    equal: u64,
+    healed: u64,
     faults: BTreeMap<&'static str, u64>,
     wrong: Vec<(u64, String)>,
 }
@@ -56,6 +61,7 @@ pub fn run(args: &Args) -> Result<u8> {
     if args.json {
         let of = |(name, sum): &(&str, Sum)| {
             serde_json::json!({ "source": name, "runs": sum.runs, "events": sum.events, "gaps": sum.gaps,
+                "equal_to_rest": sum.equal, "healed": sum.healed,
                 "faults": sum.faults, "differences": sum.wrong })
         };
         println!("{}", serde_json::Value::Array(sums.iter().map(of).collect()));
@@ -87,8 +93,14 @@ fn seeds(source: &'static dyn Source, args: &Args) -> Sum {
                     if seed >= end {
                         return;
                     }
-                    let outcome = sim::run(source, Plan { seed, ..Plan::default() });
-                    sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(seed, outcome);
+                    let faults = if args.connections > 1 { Faults::OneSide } else { Faults::All };
+                    let plan = Plan { seed, faults, connections: args.connections, ..Plan::default() };
+                    let outcome = sim::run(source, plan);
+                    sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(
+                        seed,
+                        outcome,
+                        args.connections > 1,
+                    );
                     bar.inc(1);
                 }
             });
@@ -99,19 +111,37 @@ fn seeds(source: &'static dyn Source, args: &Args) -> Sum {
 }
 
 impl Sum {
-    fn add(&mut self, seed: u64, outcome: Outcome) {
+    fn add(&mut self, seed: u64, outcome: Outcome, one_side: bool) {
         self.runs += 1;
         self.events += outcome.events;
         self.gaps += outcome.gaps;
         for (kind, count) in outcome.injected {
             *self.faults.entry(kind).or_default() += count;
         }
+        self.equal += outcome.referee.0;
+        self.healed += outcome.healed;
+        if outcome.referee.1 > 0 {
+            self.wrong
+                .push((seed, format!("{} live books were not the venue's REST books", outcome.referee.1)));
+        }
+        if one_side && outcome.gaps > 0 {
+            self.wrong.push((seed, format!("{} gaps, though one connection was well", outcome.gaps)));
+        }
         self.wrong.extend(outcome.differences.into_iter().map(|words| (seed, words)));
     }
 }
 
 fn print(sums: &[(&str, Sum)]) {
-    let mut table = Table::new(&["source", "seeds", "events", "faults injected", "gaps told", "differences"]);
+    let mut table = Table::new(&[
+        "source",
+        "seeds",
+        "events",
+        "faults injected",
+        "gaps told",
+        "healed",
+        "equal to REST",
+        "differences",
+    ]);
     for (name, sum) in sums {
         table.row(vec![
             Cell::left(name),
@@ -119,6 +149,8 @@ fn print(sums: &[(&str, Sum)]) {
             Cell::right(sum.events),
             Cell::right(sum.faults.values().sum::<u64>()),
             Cell::right(sum.gaps),
+            Cell::right(sum.healed),
+            Cell::right(sum.equal),
             Cell::count_bad(sum.wrong.len() as u64),
         ]);
     }

@@ -30,19 +30,27 @@ impl Platform {
     pub async fn start(config: Config) -> Result<Self> {
         let bus = Arc::new(Bus::new(config.bus.clone(), feed::clock::now()));
         let metrics = Arc::new(Metrics::new());
+        let file = config.run.subscriptions.clone();
+        let desk = feed::Desk::open(Some(file.clone()).filter(|path| !path.as_os_str().is_empty()))
+            .map_err(|source| Error::Read { path: file, source })?;
+        let desk = Arc::new(desk);
         let (shutdown, stopped) = watch::channel(false);
         let running = serve::run(
             config.serve.clone(),
-            bus.clone(),
-            metrics.clone(),
-            enabled(&config),
-            feed::clock::now,
-            stopped.clone(),
+            serve::Parts {
+                bus: bus.clone(),
+                metrics: metrics.clone(),
+                sources: enabled(&config),
+                desk: desk.clone(),
+                clock: feed::clock::now,
+                shutdown: stopped.clone(),
+            },
         )
         .await?;
         let context = feed::Context {
             bus: bus.clone(),
             metrics,
+            desk,
             engine: config.engine.clone(),
             tape: config.run.record.then(|| config.tape.clone()),
             seed: feed::clock::now().0.unsigned_abs(),

@@ -11,9 +11,10 @@ const SEEDS: u64 = 150;
 #[test]
 fn after_every_mix_of_faults_every_book_equals_its_simulators() {
     let mut injected = std::collections::BTreeMap::new();
+    let mut judged = Vec::new();
     for source in SOURCES {
         let name = source.spec().name;
-        let (mut events, mut gaps) = (0, 0);
+        let (mut events, mut gaps, mut equal) = (0, 0, 0);
         for seed in 1..=SEEDS {
             let outcome = sim::run(*source, Plan { seed, ..Plan::default() });
             assert!(
@@ -22,15 +23,18 @@ fn after_every_mix_of_faults_every_book_equals_its_simulators() {
                 outcome.differences
             );
             assert!(outcome.books > 0);
+            assert_eq!(outcome.referee.1, 0, "{name} seed {seed}: a live book was not the venue's");
+            equal += outcome.referee.0;
             (events, gaps) = (events + outcome.events, gaps + outcome.gaps);
             for (kind, count) in outcome.injected {
                 *injected.entry(kind).or_insert(0_u64) += count;
             }
         }
-        println!("{name}: {SEEDS} seeds, {events} events, {gaps} gaps told");
+        println!("{name}: {SEEDS} seeds, {events} events, {gaps} gaps told, {equal} books equal to REST");
+        judged.extend((equal > 0).then_some(name));
         assert!(gaps > SEEDS, "{name}: the faults were hardly noticed");
     }
-    println!("injected: {injected:?}");
+    println!("injected: {injected:?}; held against REST: {judged:?}");
     assert_eq!(injected.len(), 12, "every kind of fault strikes: {injected:?}");
 }
 
@@ -57,5 +61,25 @@ fn the_same_seed_gives_the_same_events() {
             assert_eq!(run(seed), run(seed), "{} seed {seed}", source.spec().name);
         }
         assert_ne!(run(1), run(2));
+    }
+}
+
+#[test]
+fn with_two_connections_faults_on_one_of_them_are_no_gap_and_nothing_is_told_twice() {
+    for source in SOURCES {
+        let name = source.spec().name;
+        let mut healed = 0;
+        for seed in 1..=SEEDS / 3 {
+            let outcome =
+                sim::run(*source, Plan { seed, connections: 2, faults: Faults::OneSide, ..Plan::default() });
+            assert_eq!(
+                (outcome.gaps, &outcome.differences),
+                (0, &Vec::new()),
+                "{name}; again: qingxi soak --source {name} --from {seed} --seeds 1 --connections 2"
+            );
+            healed += outcome.healed;
+        }
+        println!("{name}: {healed} books went on by the other connection");
+        assert!(healed > 0, "{name}: nothing had to be healed");
     }
 }

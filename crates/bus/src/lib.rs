@@ -230,6 +230,11 @@ impl Bus {
         lock(&self.inner).values.links(now)
     }
 
+    /// What was seen of the lanes that are `wanted`, sorted by source, instrument and channel.
+    pub fn evidence(&self, wanted: impl Fn(&lane::Evidence) -> bool) -> Vec<lane::Evidence> {
+        lock(&self.inner).values.evidence(wanted)
+    }
+
     /// What every lane holds: the plain counts behind metrics, in no order.
     pub fn lane_views(&self) -> Vec<LaneView> {
         lock(&self.inner).values.lane_views()

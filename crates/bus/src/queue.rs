@@ -229,6 +229,7 @@ fn rule(event: &Event, trades_too: bool) -> Option<(Key, Rule)> {
     let (start, rule) = match &event.body {
         Body::Trade(_) | Body::Liquidation(_) | Body::Finding(_) => newest.filter(|_| trades_too),
         Body::Instrument | Body::Lane(_) | Body::Link(_) => None,
+        Body::Gap(_) if !event.channel.is_book() => None,
         Body::Bar(bar) => Some((Some(bar.start), Rule::Newest)),
         Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => Some((None, Rule::Book)),
         Body::Quote(_)

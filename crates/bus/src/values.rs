@@ -6,8 +6,8 @@ use book::Book;
 use hashbrown::HashMap;
 use lane::{Evidence, LaneReport, LinkEvidence, LinkReport, Neighbours};
 use model::{
-    Body, Catalogue, Channel, Event, Flags, Instrument, InstrumentId, Levels, LinkFact, LinkId, Proof,
-    Snapshot, SourceName, Stamp, Ts,
+    Body, Catalogue, Channel, Event, Flags, Instrument, InstrumentId, LaneFact, Levels, LinkFact, LinkId,
+    Proof, Snapshot, SourceName, Stamp, Ts,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -141,12 +141,18 @@ impl Values {
         };
         lane.evidence.on(event);
         match &event.body {
+            Body::Gap(_) if !event.channel.is_book() => {}
             Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => lane.keep_book(published, self.levels_max),
             Body::Trade(_) => {
                 if lane.trades.len() >= self.trades_max {
                     lane.trades.pop_front();
                 }
                 lane.trades.push_back(Arc::clone(published));
+            }
+            Body::Lane(LaneFact::Dropped) => {
+                // Nobody sees to it any more: it must not be served as if it were live.
+                (lane.book, lane.newest) = (None, None);
+                lane.trades.clear();
             }
             Body::Lane(_) | Body::Link(_) => {}
             Body::Quote(_)
@@ -271,6 +277,16 @@ impl Values {
             last_trade: trades.filter_map(|e| e.last_event).max(),
             other_events: others().map(|e| e.events).sum::<u64>() - lane.events,
         }
+    }
+
+    /// What was seen of the lanes that are wanted, sorted as [`Self::lanes`].
+    pub(crate) fn evidence(&self, wanted: impl Fn(&Evidence) -> bool) -> Vec<Evidence> {
+        let mut found: Vec<Evidence> =
+            self.all().map(|lane| &lane.evidence).filter(|e| wanted(e)).cloned().collect();
+        found.sort_by(|a, b| {
+            (a.source, &a.instrument.name, a.channel).cmp(&(b.source, &b.instrument.name, b.channel))
+        });
+        found
     }
 
     pub(crate) fn links(&self, now: Ts) -> Vec<LinkReport> {

@@ -100,6 +100,16 @@ impl Engine {
             .map(|(channel, lane)| (&lane.instrument, channel, &lane.book))
     }
 
+    /// A book, where it is live.
+    pub fn book(&self, instrument: InstrumentId, channel: Channel) -> Option<&Book> {
+        self.lanes.get(&(instrument, channel)).filter(|lane| lane.live).map(|lane| &lane.book)
+    }
+
+    /// Forgets a book; nobody wants it any more.
+    pub fn forget(&mut self, instrument: InstrumentId, channel: Channel) {
+        self.lanes.remove(&(instrument, channel));
+    }
+
     /// Takes an event and appends it and what follows from it. Where a book turned out wrong, its `Gap` was appended in
     /// place of the event, and the session has to be told.
     pub fn on(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {

@@ -12,7 +12,8 @@ pub struct SourceConfig {
     pub name: String,
     /// Whether it is read. Default true.
     pub enabled: bool,
-    /// Instruments by any common spelling: `BTC/USDT`, `BTC-USDT-SWAP`. Default none.
+    /// Instruments by any common spelling (`BTC/USDT`, `BTC-USDT-SWAP`), by pattern (`*/USDT`), or by rule (`top 50 spot
+    /// pairs by turnover quoted in USDT`). Default none.
     pub instruments: Vec<String>,
     /// Channels that are wanted of each instrument; those that an instrument has not are left out. Default trades, book.
     pub channels: Vec<String>,
@@ -23,6 +24,11 @@ pub struct SourceConfig {
     /// Endpoints that are to be found elsewhere, by name: `spot = "http://127.0.0.1:9000"`. WebSocket and REST both go
     /// there. Default none.
     pub hosts: BTreeMap<String, String>,
+    /// How many connections carry the same, so that one may fail unnoticed. Default 1.
+    pub connections: u32,
+    /// How often a live book of each connection is held against the venue's REST book, in ms; never where 0. Default
+    /// 10,000 (10 seconds).
+    pub referee_ms: u64,
     /// The public part of a key of the venue, where channels need a login. Default none.
     pub login_key: String,
     /// The secret part. Default none.
@@ -42,6 +48,8 @@ impl Default for SourceConfig {
             book_ms,
             bar_interval,
             hosts: BTreeMap::new(),
+            connections: 1,
+            referee_ms: 10_000,
             login_key: String::new(),
             login_secret: String::new(),
             listing_refresh_ms: 300_000,

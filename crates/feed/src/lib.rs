@@ -4,12 +4,16 @@
 
 pub mod clock;
 mod config;
+mod desk;
 mod error;
 pub mod limits;
 pub mod net;
 pub mod pump;
 mod run;
+mod select;
 
 pub use config::SourceConfig;
+pub use desk::{Desk, Refusal, Subscription};
 pub use error::{Error, Result};
 pub use run::{Context, run_source};
+pub use select::Selector;

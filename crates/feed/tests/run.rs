@@ -179,7 +179,8 @@ fn run(host: String, tape: Option<tape::Config>) -> Running {
     let (stop, shutdown) = watch::channel(false);
     let metrics = Arc::new(metrics::Metrics::new());
     let engine = engine::Config::default();
-    let context = Context { bus, metrics: Arc::clone(&metrics), engine, tape, seed: 1, shutdown };
+    let desk = Arc::new(feed::Desk::open(None).unwrap());
+    let context = Context { bus, metrics: Arc::clone(&metrics), engine, tape, desk, seed: 1, shutdown };
     let config = SourceConfig {
         name: "toy".to_owned(),
         instruments: vec!["abc".to_owned(), "nothing".to_owned()],

@@ -8,6 +8,7 @@ mod report;
 pub use report::{LaneReport, LinkReport, Neighbours, State};
 
 use model::{Body, Channel, Event, GapCause, Instrument, LaneFact, LinkFact, LinkId, Proof, SourceName, Ts};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What was seen of one lane.
@@ -37,12 +38,59 @@ pub struct Evidence {
     pub syncing: Option<(Ts, Box<str>)>,
     /// For books: since when continuity is lost, and why.
     pub gap: Option<(Ts, GapCause)>,
+    /// When data first came.
+    pub first_event: Option<Ts>,
     /// When data last came.
     pub last_event: Option<Ts>,
     /// How many events came.
     pub events: u64,
     /// How many gaps there were.
     pub gaps: u64,
+    /// The newest of them, oldest first: the lane's ledger.
+    pub holes: VecDeque<Hole>,
+}
+
+/// How many holes of a lane are remembered.
+pub const HOLES_MAX: usize = 64;
+
+/// A stretch of a lane that is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// When the last event before it came.
+    pub before: Option<Ts>,
+    /// When it was noticed.
+    pub since: Ts,
+    /// Why.
+    pub cause: GapCause,
+    /// The last state before it, where known.
+    pub from_seq: Option<u64>,
+    /// The first state after it, where known.
+    pub to_seq: Option<u64>,
+    /// What became of it.
+    pub end: End,
+}
+
+/// What became of a hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing yet.
+    Open,
+    /// The lane goes on from a snapshot; what happened in between is not known.
+    Resumed(Ts),
+    /// It was filled from the venue's history.
+    Repaired {
+        /// When that became known.
+        at: Ts,
+        /// How many events were filled in.
+        events: u64,
+    },
+    /// It could not be filled.
+    Lost {
+        /// When that became known.
+        at: Ts,
+        /// Why, in words.
+        why: Box<str>,
+    },
 }
 
 impl Evidence {
@@ -61,9 +109,11 @@ impl Evidence {
             dropped: false,
             syncing: None,
             gap: None,
+            first_event: None,
             last_event: None,
             events: 0,
             gaps: 0,
+            holes: VecDeque::new(),
         }
     }
 
@@ -78,11 +128,23 @@ impl Evidence {
             Body::Lane(fact) => self.on_fact(fact, now),
             Body::Gap(gap) => {
                 self.gaps += 1;
-                self.gap = Some((now, gap.cause));
+                // Of other lanes what follows stands by itself.
+                if self.channel == Channel::Book {
+                    self.gap = Some((now, gap.cause));
+                }
+                if self.holes.len() >= HOLES_MAX {
+                    self.holes.pop_front();
+                }
+                let (cause, from_seq, to_seq) = (gap.cause, gap.from_seq, gap.to_seq);
+                let before = self.last_event;
+                self.holes.push_back(Hole { before, since: now, cause, from_seq, to_seq, end: End::Open });
             }
             Body::Snapshot(_) => {
                 self.gap = None;
                 self.syncing = None;
+                if let Some(hole) = self.holes.back_mut().filter(|hole| hole.end == End::Open) {
+                    hole.end = End::Resumed(now);
+                }
                 self.on_data(now);
             }
             Body::Delta(_)
@@ -105,7 +167,16 @@ impl Evidence {
         }
     }
 
+    /// What became of the newest open hole between these numbers.
+    fn close(&mut self, seqs: (Option<u64>, Option<u64>), end: End) {
+        let open = |hole: &&mut Hole| hole.end == End::Open && (hole.from_seq, hole.to_seq) == seqs;
+        if let Some(hole) = self.holes.iter_mut().rev().find(open) {
+            hole.end = end;
+        }
+    }
+
     fn on_data(&mut self, now: Ts) {
+        self.first_event.get_or_insert(now);
         self.last_event = Some(now);
         self.events += 1;
     }
@@ -127,7 +198,16 @@ impl Evidence {
                 let since = self.syncing.as_ref().map_or(now, |(since, _)| *since);
                 self.syncing = Some((since, words.clone()));
             }
-            LaneFact::Dropped => self.dropped = true,
+            LaneFact::Repaired { from_seq, to_seq, events } => {
+                self.close((*from_seq, *to_seq), End::Repaired { at: now, events: *events });
+            }
+            LaneFact::Unrepaired { from_seq, to_seq, why } => {
+                self.close((*from_seq, *to_seq), End::Lost { at: now, why: why.clone() });
+            }
+            LaneFact::Dropped => {
+                self.dropped = true;
+                self.gap = None;
+            }
         }
     }
 }
@@ -151,6 +231,8 @@ pub struct LinkEvidence {
     pub malformed: (u64, Box<str>),
     /// Unknown fields and values, the newest last; at most 20.
     pub unknown: Vec<Box<str>>,
+    /// How far the venue's clock is ahead of ours, by how much that may be wrong, both in ns, and when it was asked.
+    pub clock: Option<(i64, u64, Ts)>,
 }
 
 impl LinkEvidence {
@@ -171,6 +253,7 @@ impl LinkEvidence {
                 self.up = None;
                 self.down = Some((now, why.clone(), *retry_ms));
             }
+            LinkFact::Clock { offset_ns, error_ns, .. } => self.clock = Some((*offset_ns, *error_ns, now)),
             LinkFact::Malformed { what, .. } => self.malformed = (self.malformed.0 + 1, what.clone()),
             LinkFact::Unknown { what, .. } => {
                 if self.unknown.len() < 20 && !self.unknown.contains(what) {
@@ -187,6 +270,7 @@ pub const fn link_of(fact: &LinkFact) -> LinkId {
         LinkFact::Connecting { link, .. }
         | LinkFact::Up { link }
         | LinkFact::Alive { link, .. }
+        | LinkFact::Clock { link, .. }
         | LinkFact::Down { link, .. }
         | LinkFact::Malformed { link, .. }
         | LinkFact::Unknown { link, .. } => *link,

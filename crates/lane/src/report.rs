@@ -94,6 +94,8 @@ pub struct LinkReport {
     pub malformed: u64,
     /// Unknown fields and values.
     pub unknown: Vec<Box<str>>,
+    /// How far the venue's clock is ahead of ours, and by how much that may be wrong, both in ns.
+    pub clock: Option<(i64, u64)>,
 }
 
 /// What else is known of a lane's surroundings.
@@ -115,6 +117,8 @@ const FIRST_DATA_MS: i64 = 60_000;
 const LINK_SILENT_MS: i64 = 30_000;
 /// How long a book may stand still while trades move, in ms.
 const BOOK_STILL_MS: i64 = 10_000;
+/// How far a venue's clock may be off before it is said, in ms.
+const CLOCK_OFF_MS: u64 = 1_000;
 /// After how long without an event a lane counts as quiet, in ms.
 const QUIET_MS: i64 = 30_000;
 
@@ -217,7 +221,7 @@ impl Evidence {
 impl LinkEvidence {
     /// The connection's state at `now`, in words too.
     pub fn report(&self, source: SourceName, link: LinkId, now: Ts) -> LinkReport {
-        let words = match (&self.up, &self.down) {
+        let mut words = match (&self.up, &self.down) {
             (_, Some((since, why, retry))) => {
                 let again =
                     retry.map_or_else(String::new, |ms| format!("; next try after {}", span(ms as i64)));
@@ -231,6 +235,13 @@ impl LinkEvidence {
             }
             (None, None) => "connecting".to_owned(),
         };
+        if let Some((offset_ns, error_ns, _)) = self.clock {
+            let off = offset_ns.unsigned_abs().saturating_sub(error_ns) / 1_000_000;
+            if off > CLOCK_OFF_MS {
+                let side = if offset_ns > 0 { "ahead of" } else { "behind" };
+                words = format!("{words}; the venue's clock is {} {side} ours", span(off as i64));
+            }
+        }
         LinkReport {
             source,
             link,
@@ -240,6 +251,7 @@ impl LinkEvidence {
             losses: self.losses,
             malformed: self.malformed.0,
             unknown: self.unknown.clone(),
+            clock: self.clock.map(|(offset, error, _)| (offset, error)),
         }
     }
 }

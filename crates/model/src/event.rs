@@ -103,6 +103,11 @@ impl Channel {
         Self::Link,
     ];
 
+    /// Whether its events make a book.
+    pub const fn is_book(self) -> bool {
+        matches!(self, Self::Book | Self::BookTop)
+    }
+
     /// The name used in config, URLs and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -410,6 +415,8 @@ pub enum GapCause {
     Overflow,
     /// The venue said that the lane starts again.
     VenueReset,
+    /// The venue's REST book at the same number was another.
+    Referee,
 }
 
 impl GapCause {
@@ -424,6 +431,7 @@ impl GapCause {
             Self::Scale => "scale",
             Self::Overflow => "overflow",
             Self::VenueReset => "venue_reset",
+            Self::Referee => "referee",
         }
     }
 }

@@ -46,6 +46,24 @@ pub enum LaneFact {
     Refused(Box<str>),
     /// Waiting for a snapshot, in these words.
     Syncing(Box<str>),
+    /// A hole was filled from the venue's history.
+    Repaired {
+        /// The last state before the hole, where the venue numbers them.
+        from_seq: Option<u64>,
+        /// The first state after it.
+        to_seq: Option<u64>,
+        /// How many events were filled in.
+        events: u64,
+    },
+    /// A hole could not be filled.
+    Unrepaired {
+        /// The last state before the hole, where the venue numbers them.
+        from_seq: Option<u64>,
+        /// The first state after it.
+        to_seq: Option<u64>,
+        /// Why, in words.
+        why: Box<str>,
+    },
     /// We no longer want it.
     Dropped,
 }
@@ -82,6 +100,15 @@ pub enum LinkFact {
         why: Box<str>,
         /// How long until the next try, in ms; `None` where there is none.
         retry_ms: Option<u64>,
+    },
+    /// How far the venue's clock is from ours.
+    Clock {
+        /// Under which name it is shown.
+        link: LinkId,
+        /// The venue's time less ours, in ns.
+        offset_ns: i64,
+        /// By how much that may be wrong, in ns: half of the time that asking took.
+        error_ns: u64,
     },
     /// A frame that could not be read, in words, with its beginning.
     Malformed {

@@ -1,5 +1,6 @@
 //! Exact numbers: decimal mantissas whose power of ten stands in the instrument's definition.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// How many digits stand after the decimal point.
@@ -298,6 +299,26 @@ impl PartialEq for Decimal {
 
 impl Eq for Decimal {}
 
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Whole and fraction apart: neither overflows.
+        let parts = |d: &Self| {
+            let Some(unit) = 10_i128.checked_pow(u32::from(d.scale)) else {
+                return (d.mantissa.signum().min(0), 0);
+            };
+            let fill = 10_i128.checked_pow(38_u32.saturating_sub(u32::from(d.scale))).unwrap_or(1);
+            (d.mantissa.div_euclid(unit), d.mantissa.rem_euclid(unit).saturating_mul(fill))
+        };
+        parts(self).cmp(&parts(other))
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::with_capacity(24);
@@ -314,6 +335,14 @@ mod tests {
         let mut out = Vec::new();
         write_mantissa(mantissa, scale, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn decimals_are_ordered_by_value() {
+        let all = ["-2", "-1.5", "-0.001", "0", "0.0009", "0.1", "1", "1.00000000000000000001", "20", "1e30"];
+        let all: Vec<Decimal> = all.iter().map(|text| Decimal::parse(text.as_bytes()).unwrap()).collect();
+        assert!(all.is_sorted() && all.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(Decimal::new(10, 1).cmp(&Decimal::new(1, 0)), Ordering::Equal);
     }
 
     #[test]

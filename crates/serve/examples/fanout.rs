@@ -61,8 +61,15 @@ async fn measure(clients: usize, bursts: usize, burst: usize) {
     let metrics = Arc::new(Metrics::new());
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let config = serve::Config { http_port: 0, metrics_port: 0, probe_port: 0, ..serve::Config::default() };
-    let shared = (Arc::clone(&bus), Arc::clone(&metrics));
-    let running = serve::run(config, shared.0, shared.1, &["v"], now, stopped).await.unwrap();
+    let parts = serve::Parts {
+        bus: Arc::clone(&bus),
+        metrics: Arc::clone(&metrics),
+        sources: &["v"],
+        desk: Arc::new(feed::Desk::open(None).unwrap()),
+        clock: now,
+        shutdown: stopped,
+    };
+    let running = serve::run(config, parts).await.unwrap();
     let made = Instrument::provisional("v", "spot", "BTCUSDT", InstrumentKind::Spot);
     let instrument = Arc::new(made.named("BTC", "USDT", ""));
     publish(&bus, &instrument, 0);

@@ -42,7 +42,15 @@ async fn main() {
         ..serve::Config::default()
     };
     let sources: &[&str] = &["north", "south"];
-    let running = serve::run(config, Arc::clone(&bus), metrics, sources, now, stopped).await.unwrap();
+    let parts = serve::Parts {
+        bus: Arc::clone(&bus),
+        metrics: Arc::clone(&metrics),
+        sources: sources,
+        desk: Arc::new(feed::Desk::open(None).unwrap()),
+        clock: now,
+        shutdown: stopped,
+    };
+    let running = serve::run(config, parts).await.unwrap();
     println!("http://{}/", running.addrs.http);
     let mut coins = coins();
     for (n, coin) in coins.iter_mut().enumerate() {

@@ -99,9 +99,14 @@ pub(crate) async fn not_found(uri: Uri) -> Fail {
 
 /// A path that takes other methods.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let message = format!("`{}` does not take {method}; use GET", uri.path());
+    let allowed = match uri.path() {
+        "/api/v1/subscriptions" => "GET,HEAD,POST",
+        path if path.starts_with("/api/v1/subscriptions/") => "DELETE",
+        _ => "GET,HEAD",
+    };
+    let message = format!("`{}` does not take {method}; use {allowed}", uri.path());
     let fail = Fail::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-    ([(header::ALLOW, "GET,HEAD")], fail).into_response()
+    ([(header::ALLOW, allowed)], fail).into_response()
 }
 
 /// Around each request: limits of size and time, and counting.
@@ -122,7 +127,7 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     response
 }
 
-/// Nothing here needs a body; one of unknown length is not waited for.
+/// A body is short here; one of unknown length is not waited for.
 fn body_too_large(headers: &HeaderMap, max: usize) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > max as u64) || headers.contains_key(header::TRANSFER_ENCODING)

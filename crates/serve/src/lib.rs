@@ -18,6 +18,7 @@ pub use config::Config;
 pub use listen::{Addrs, Running};
 
 use bus::Bus;
+use feed::Desk;
 use metrics::Metrics;
 use model::{SourceName, Ts};
 use site::Site;
@@ -49,20 +50,28 @@ pub enum Error {
 /// What this crate gives back.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Binds the three ports, then serves until `shutdown` turns true or its sender is dropped. `sources` are those that are
-/// meant to bring data: one that never does is unhealthy. `clock` tells the time.
+/// What is served, and what with.
+pub struct Parts {
+    /// Where everything is read.
+    pub bus: Arc<Bus>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Those that are meant to bring data: one that never does is unhealthy.
+    pub sources: &'static [SourceName],
+    /// What is wanted of the sources.
+    pub desk: Arc<Desk>,
+    /// Tells the time.
+    pub clock: fn() -> Ts,
+    /// Turns true when it is time to stop; dropping its sender does too.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// Binds the three ports, then serves until the shutdown.
 ///
 /// # Errors
 /// [`Error::Bind`] where a port cannot be had; then nothing is served.
-pub async fn run(
-    config: Config,
-    bus: Arc<Bus>,
-    metrics: Arc<Metrics>,
-    sources: &'static [SourceName],
-    clock: fn() -> Ts,
-    shutdown: watch::Receiver<bool>,
-) -> Result<Running> {
+pub async fn run(config: Config, parts: Parts) -> Result<Running> {
     let bound = listen::bind(&config).await?;
-    let site = Arc::new(Site::new(config, bus, metrics, sources, clock, shutdown));
+    let site = Arc::new(Site::new(config, parts));
     Ok(listen::serve(&site, bound))
 }

@@ -1,9 +1,10 @@
 //! What every answer is made from.
 
-use crate::Config;
 use crate::rates::Rates;
 use crate::stream::Encoded;
+use crate::{Config, Parts};
 use bus::Bus;
+use feed::Desk;
 use lane::{LaneReport, LinkReport};
 use metrics::Metrics;
 use model::{SourceName, Ts};
@@ -20,6 +21,7 @@ pub(crate) struct Site {
     pub(crate) bus: Arc<Bus>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: &'static [SourceName],
+    pub(crate) desk: Arc<Desk>,
     clock: fn() -> Ts,
     pub(crate) started: Ts,
     pub(crate) rates: Rates,
@@ -38,19 +40,14 @@ pub(crate) struct Report {
 }
 
 impl Site {
-    pub(crate) fn new(
-        config: Config,
-        bus: Arc<Bus>,
-        metrics: Arc<Metrics>,
-        sources: &'static [SourceName],
-        clock: fn() -> Ts,
-        shutdown: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(config: Config, parts: Parts) -> Self {
+        let Parts { bus, metrics, sources, desk, clock, shutdown } = parts;
         Self {
             config,
             bus,
             metrics,
             sources,
+            desk,
             clock,
             started: clock(),
             rates: Rates::default(),

@@ -9,6 +9,8 @@ pub enum Faults {
     None,
     /// All, as the seed has it.
     All,
+    /// Frames lost, repeated, late and broken, cuts and stalls, on one of the connections that carry the same at a time.
+    OneSide,
 }
 
 /// One run.
@@ -24,11 +26,20 @@ pub struct Plan {
     pub instruments: usize,
     /// Moves of the market in a second.
     pub moves_per_s: u32,
+    /// How many connections carry the same.
+    pub connections: u32,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { seed: 1, faults: Faults::All, faults_ms: 60_000, instruments: 2, moves_per_s: 60 }
+        Self {
+            seed: 1,
+            faults: Faults::All,
+            faults_ms: 60_000,
+            instruments: 2,
+            moves_per_s: 60,
+            connections: 1,
+        }
     }
 }
 
@@ -41,6 +52,10 @@ pub struct Outcome {
     pub gaps: u64,
     /// Books that the engine sent back.
     pub resyncs: u64,
+    /// Live books that equalled the venue's REST book at the same number, and those that did not.
+    pub referee: (u64, u64),
+    /// Books that went on by another connection after one had lost them.
+    pub healed: u64,
     /// Faults injected, by kind.
     pub injected: BTreeMap<&'static str, u64>,
     /// Events that were told.

@@ -26,6 +26,8 @@ const WARM_MS: u64 = 15_000;
 const CALM_MS: u64 = 240_000;
 /// How long what was sent may take to arrive, in ms.
 const DRAIN_MS: u64 = 5_000;
+/// How often a live book of each connection is held against the venue's REST book, in ms.
+const REFEREE_MS: u64 = 3_000;
 /// The longest way of a frame, in ms.
 const LATENCY_MS: u64 = 40;
 
@@ -98,6 +100,10 @@ struct World<'a> {
     connects: Vec<Limiter>,
     wake_at: Option<Ts>,
     faulty: bool,
+    /// Faults befall only one of the connections that carry the same.
+    one_side: bool,
+    /// How many names of connections each pump has.
+    width: u32,
     reader: Reader,
     injected: BTreeMap<&'static str, u64>,
 }
@@ -105,7 +111,7 @@ struct World<'a> {
 /// Runs a source against its simulator.
 pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
     let mut rng = fastrand::Rng::with_seed(plan.seed);
-    let lifetime = (plan.faults == Faults::All && rng.u8(0..3) == 0).then(|| rng.u64(40_000..120_000));
+    let lifetime = (plan.faults != Faults::None && rng.u8(0..3) == 0).then(|| rng.u64(40_000..120_000));
     let setup = SimSetup {
         seed: plan.seed,
         start: START,
@@ -115,9 +121,9 @@ pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
         ping_ms: None,
         tape: false,
     };
-    let mut world = World::new(source, source.sim(&setup), rng, plan.seed, lifetime);
+    let mut world = World::new(source, source.sim(&setup), rng, plan, lifetime);
     world.until(START.plus_ms(WARM_MS));
-    if plan.faults == Faults::All {
+    if plan.faults != Faults::None {
         world.faulty = true;
         world.later(1_000, Due::Fault);
         world.until(world.now.plus_ms(plan.faults_ms));
@@ -145,7 +151,7 @@ impl<'a> World<'a> {
         source: &'a dyn Source,
         mut sim: Box<dyn Sim>,
         rng: fastrand::Rng,
-        seed: u64,
+        plan: Plan,
         lifetime: Option<u64>,
     ) -> Self {
         let wants = wants(source, sim.as_mut());
@@ -156,10 +162,12 @@ impl<'a> World<'a> {
             .enumerate()
             .filter_map(|(n, shard)| {
                 let n = n as u32;
-                let links = [LinkId(2 * n), LinkId(2 * n + 1)];
+                let first = n * (plan.connections + 1);
+                let links = (first..=first + plan.connections).map(LinkId).collect();
                 let engine = engine::Config::default();
-                let (seed, host) = (seed.wrapping_add(u64::from(n)), None);
-                Pump::new(Setup { source, shard, links, engine, seed, host, lifetime_ms: lifetime })
+                let (seed, host, lifetime_ms) = (plan.seed.wrapping_add(u64::from(n)), None, lifetime);
+                let referee_ms = REFEREE_MS;
+                Pump::new(Setup { source, shard, links, engine, referee_ms, seed, host, lifetime_ms })
             })
             .collect();
         let mut world = Self {
@@ -181,6 +189,8 @@ impl<'a> World<'a> {
             connects: spec.endpoints.iter().map(|e| Limiter::new(e.connects)).collect(),
             wake_at: None,
             faulty: false,
+            one_side: plan.faults == Faults::OneSide,
+            width: plan.connections + 1,
             reader: Reader::default(),
             injected: BTreeMap::new(),
         };
@@ -414,6 +424,12 @@ impl<'a> World<'a> {
     fn finish(mut self) -> Outcome {
         let truth = self.sim.books();
         self.reader.compare(&truth);
+        let verdicts = self
+            .pumps
+            .iter()
+            .map(Pump::verdicts)
+            .fold((0, 0), |(equal, different), v| (equal + v.equal, different + v.different));
+        let healed = self.pumps.iter().flat_map(|pump| pump.sides()).map(|(_, side)| side.healed).sum();
         let resyncs = self.pumps.iter().map(|pump| pump.counters().resyncs).sum();
         if truth.is_empty() {
             self.reader.wrong.push(format!("{} has no books", self.source.spec().name));
@@ -422,6 +438,8 @@ impl<'a> World<'a> {
             differences: self.reader.wrong,
             gaps: self.reader.gaps,
             resyncs,
+            referee: verdicts,
+            healed,
             injected: self.injected,
             events: self.reader.events,
             books: truth.len(),

@@ -334,8 +334,27 @@ fn lane(fact: &LaneFact, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\"syncing\",\"why\":");
             string_json(why, out);
         }
+        LaneFact::Repaired { from_seq, to_seq, events } => {
+            out.extend_from_slice(b"\"repaired\"");
+            seqs(*from_seq, *to_seq, out);
+            out.extend_from_slice(key!("events"));
+            int(*events, out);
+        }
+        LaneFact::Unrepaired { from_seq, to_seq, why } => {
+            out.extend_from_slice(b"\"unrepaired\"");
+            seqs(*from_seq, *to_seq, out);
+            out.extend_from_slice(key!("why"));
+            string_json(why, out);
+        }
         LaneFact::Dropped => out.extend_from_slice(b"\"dropped\""),
     }
+}
+
+fn seqs(from: Option<u64>, to: Option<u64>, out: &mut Vec<u8>) {
+    out.extend_from_slice(key!("from_seq"));
+    or_null(from, out, int);
+    out.extend_from_slice(key!("to_seq"));
+    or_null(to, out, int);
 }
 
 fn link(fact: &LinkFact, out: &mut Vec<u8>) {
@@ -344,6 +363,7 @@ fn link(fact: &LinkFact, out: &mut Vec<u8>) {
         LinkFact::Up { link } => ("up", link),
         LinkFact::Alive { link, .. } => ("alive", link),
         LinkFact::Down { link, .. } => ("down", link),
+        LinkFact::Clock { link, .. } => ("clock", link),
         LinkFact::Malformed { link, .. } => ("malformed", link),
         LinkFact::Unknown { link, .. } => ("unknown", link),
     };
@@ -368,6 +388,12 @@ fn link(fact: &LinkFact, out: &mut Vec<u8>) {
             string_json(why, out);
             out.extend_from_slice(key!("retry_ms"));
             or_null(*retry_ms, out, int);
+        }
+        LinkFact::Clock { offset_ns, error_ns, .. } => {
+            out.extend_from_slice(key!("offset_ns"));
+            decimal_json(Decimal::new(i128::from(*offset_ns), 0), out);
+            out.extend_from_slice(key!("error_ns"));
+            int(*error_ns, out);
         }
         LinkFact::Malformed { what, .. } | LinkFact::Unknown { what, .. } => {
             out.extend_from_slice(key!("what"));

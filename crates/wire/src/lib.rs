@@ -21,7 +21,7 @@
 //! | `source` | string | who told us: `binance` |
 //! | `instrument` | string | canonical name: `BTC/USDT:USDT@okx` |
 //! | `symbol` | string | the venue's spelling: `BTC-USDT-SWAP` |
-//! | `channel` | string | the kind of data it came by: `trades`, `agg_trades`, `book`, `book_top`, `quote`, `day_stats`, `bars`, `mark_price`, `index_price`, `funding`, `open_interest`, `liquidations`, `instruments`, `link` |
+//! | `channel` | string | the kind of data it came by: `trades`, `agg_trades`, `book`, `book_top`, `quote`, `day_stats`, `bars`, `mark_price`, `index_price`, `funding`, `open_interest`, `liquidations`, `volatility_index`, `long_short_ratio`, `greeks`, `status`, `instruments`, `findings`, `link` |
 //! | `ts_event` | time or null | the venue's time |
 //! | `ts_recv` | time | our clock when the frame's last byte was read |
 //! | `ts_pub` | time, optional | when the bus published it |
@@ -37,7 +37,7 @@
 //! | `trade` | `id` string; `px`, `qty` decimals; `aggressor` `"buy"`, `"sell"` or null: the side that crossed the spread; `count` integer: how many prints the venue merged, 1 where none |
 //! | `snapshot` | the whole book, replaces what was known: `seq` integer or null; `prev_seq` always null; `book_epoch` integer; `bids` levels from high to low; `asks` levels from low to high |
 //! | `delta` | levels that changed, quantity `"0"` removes: `seq`, `prev_seq` integer or null; `book_epoch`; `bids`, `asks` levels in the order of the venue. It follows the event of its lane whose `seq` is its `prev_seq` |
-//! | `gap` | continuity of the lane was lost, a snapshot follows before the next delta: `cause` one of `sequence`, `checksum`, `crossed`, `disconnected`, `malformed`, `scale`, `overflow`, `venue_reset`; `from_seq`, `to_seq` integer or null |
+//! | `gap` | continuity of the lane was lost, a snapshot follows before the next delta: `cause` one of `sequence`, `checksum`, `crossed`, `disconnected`, `malformed`, `scale`, `overflow`, `venue_reset`, `referee`; `from_seq`, `to_seq` integer or null |
 //! | `quote` | `bid`, `ask` level or null; `seq` integer or null |
 //! | `bar` | `interval` string (`1m`); `start` time; `open`, `high`, `low`, `close`, `volume` decimals; `turnover` decimal or null; `trades` integer or null; `closed` boolean |
 //! | `day_stats` | `open`, `high`, `low`, `last`, `last_qty`, `volume`, `turnover` decimal or null; `trades` integer or null |
@@ -45,6 +45,11 @@
 //! | `funding` | `rate` decimal (`"0.0001"` is one basis point); `at` time or null; `next_rate` decimal or null |
 //! | `open_interest` | `qty` decimal; `value` decimal or null, in quote currency |
 //! | `liquidation` | `side` `"buy"` or `"sell"` of the forced order; `px`, `qty` decimals; `avg_px` decimal or null |
+//! | `volatility_index` | `value` decimal, percent a year |
+//! | `long_short_ratio` | `of` string: whose (`accounts`, `positions`, `top_accounts`, `top_positions`, `takers`); `interval` string; `ratio`, `long`, `short` decimal or null |
+//! | `greeks` | `delta`, `gamma`, `vega`, `theta`, `rho`, `mark_iv`, `bid_iv`, `ask_iv`, `underlying` decimal or null |
+//! | `status` | `status` string: `trading`, `pre_open`, `halted`, `closed`, or the venue's own word |
+//! | `finding` | what a check of the data found: `check` string; `about` a channel; `what` in words; `samples` strings: frames that show it |
 //! | `instrument` | `definition`: an instrument, see below |
 //! | `lane` | what became of a subscription: `fact` and its fields, see below |
 //! | `link` | what became of a connection: `fact` and its fields, see below |
@@ -57,6 +62,8 @@
 //! | `carried` | `link` integer |
 //! | `acked`, `dropped` | |
 //! | `refused`, `syncing` | `why` string |
+//! | `repaired` | a hole was filled from history: `from_seq`, `to_seq` integer or null; `events` integer |
+//! | `unrepaired` | a hole stays: `from_seq`, `to_seq` integer or null; `why` string |
 //!
 //! | `fact` of a link | fields, all with `link` integer |
 //! | --- | --- |
@@ -64,6 +71,7 @@
 //! | `up` | |
 //! | `alive` | `last_frame`, `last_ping` time or null |
 //! | `down` | `why` string; `retry_ms` integer or null |
+//! | `clock` | `offset_ns` decimal: the venue's time less ours; `error_ns` integer: by how much that may be wrong |
 //! | `malformed`, `unknown` | `what` string |
 //!
 //! # Instrument

@@ -1,13 +1,13 @@
 //! What both halves of a pump share: who they are, what they count, what they have told.
 
+use super::merge::Merge;
 use super::port::Out;
-use super::prints::Prints;
-use engine::Resync;
 use hashbrown::HashSet;
 use model::{
-    Body, Channel, Event, Flags, Instrument, InstrumentKind, LinkFact, LinkId, SourceName, Stamp, Ts,
+    Body, Channel, Event, Flags, Instrument, InstrumentKind, LaneFact, LinkFact, LinkId, SourceName, Stamp,
+    Ts,
 };
-use source::{Action, Endpoint, Malformed, Shard, Spec};
+use source::{Action, Endpoint, Malformed, Shard, Spec, Want};
 use std::sync::Arc;
 
 /// How many unreadable frames are told in a minute; the rest is counted.
@@ -38,7 +38,7 @@ pub struct Counters {
     pub opened: u64,
     /// Connections that were lost, or could not be opened.
     pub losses: u64,
-    /// Followers that took a living leader's place.
+    /// Connections that took a living one's place.
     pub promotions: u64,
     /// Books that the engine sent back to the session.
     pub resyncs: u64,
@@ -47,7 +47,7 @@ pub struct Counters {
     /// Events by [`Channel`].
     pub events: [u64; Channel::ALL.len()],
     /// Gaps by cause, in the order of the enum.
-    pub gaps: [u64; 8],
+    pub gaps: [u64; 9],
 }
 
 impl Counters {
@@ -78,11 +78,11 @@ pub(super) struct Common {
     pub lifetime_ms: Option<u64>,
     pub rng: fastrand::Rng,
     pub counters: Counters,
-    pub prints: Prints,
-    /// Buffers that are used again.
+    pub merge: Merge,
+    /// A buffer that is used again.
     pub actions: Vec<Action>,
-    pub resyncs: Vec<Resync>,
-    pub shadowed: Vec<Event>,
+    /// Definitions that one session has made and the others do not know.
+    pub defined: Vec<(LinkId, Arc<Instrument>)>,
     pseudo: Arc<Instrument>,
     unknown: HashSet<Box<str>>,
     minute: Ts,
@@ -97,6 +97,7 @@ impl Common {
         seed: u64,
         host: Option<String>,
         lifetime_ms: Option<u64>,
+        engine: engine::Engine,
     ) -> Option<Self> {
         let endpoint = spec.endpoints.get(shard.endpoint)?;
         let ours = if shard.path.is_some() { endpoint.ws } else { endpoint.rest };
@@ -110,10 +111,9 @@ impl Common {
             lifetime_ms: lifetime_ms.or(endpoint.lifetime_ms),
             rng: fastrand::Rng::with_seed(seed),
             counters: Counters::default(),
-            prints: Prints::default(),
+            merge: Merge::new(engine, spec),
             actions: Vec::new(),
-            resyncs: Vec::new(),
-            shadowed: Vec::new(),
+            defined: Vec::new(),
             pseudo: pseudo(spec.name),
             unknown: HashSet::new(),
             minute: Ts::default(),
@@ -131,6 +131,23 @@ impl Common {
             flags: Flags::NONE,
             stamp: Stamp { ts_event: None, ts_recv: now },
             body,
+        }
+    }
+
+    /// Tells that a connection carries the lanes.
+    pub fn carried(&mut self, link: LinkId, now: Ts, out: &mut Out) {
+        let wants = std::mem::take(&mut self.shard.wants);
+        self.carried_of(link, &wants, now, out);
+        self.shard.wants = wants;
+    }
+
+    /// Tells that a connection carries some of them.
+    pub fn carried_of(&mut self, link: LinkId, wants: &[Want], now: Ts, out: &mut Out) {
+        for want in wants {
+            let fact = Body::Lane(LaneFact::Carried(link));
+            let event = self.event(&want.instrument, want.channel, fact, now);
+            self.counters.event(&event);
+            out.events.push(event);
         }
     }
 

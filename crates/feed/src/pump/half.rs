@@ -1,19 +1,15 @@
-//! A session with its engine, and the state of the connection that it has.
+//! A session, and the state of the connection that it has.
 
 mod act;
 
 use super::backoff::{Backoff, FORGIVEN_MS};
-use super::carried;
 use super::common::Common;
 use super::port::{Conn, Io, Out};
-use super::shadow::Shadow;
 use super::timers::Timers;
 use crate::limits::Limiter;
-use engine::Engine;
-use model::{Body, Channel, Gap, GapCause, LinkFact, LinkId, Ts};
+use model::{LinkFact, LinkId, Ts};
 use source::{Fault, Input, Session};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// How often a living connection is told of, in ms.
 const ALIVE_MS: u64 = 5_000;
@@ -42,10 +38,9 @@ enum State {
 /// See the module.
 pub(super) struct Half {
     pub session: Box<dyn Session>,
-    pub engine: Engine,
-    /// Where nothing it brings is told yet.
-    pub shadow: Option<Box<Shadow>>,
-    links: [LinkId; 2],
+    link: LinkId,
+    /// The venue said that the connection will end.
+    pub ending: bool,
     attempt: u32,
     state: State,
     /// Without a connection of its own: it only asks by REST.
@@ -67,18 +62,11 @@ pub(super) struct Half {
 }
 
 impl Half {
-    pub fn new(
-        session: Box<dyn Session>,
-        engine: Engine,
-        links: [LinkId; 2],
-        polls: bool,
-        common: &Common,
-    ) -> Self {
+    pub fn new(session: Box<dyn Session>, link: LinkId, polls: bool, common: &Common) -> Self {
         Self {
             session,
-            engine,
-            shadow: None,
-            links,
+            link,
+            ending: false,
             attempt: 0,
             state: State::Idle,
             polls,
@@ -101,6 +89,7 @@ impl Half {
     /// Puts a new session in the old one's place, to be opened at once.
     pub fn renew(&mut self, session: Box<dyn Session>, now: Ts, common: &Common) {
         self.session = session;
+        self.ending = false;
         self.timers = Timers::default();
         self.backoff = Backoff::default();
         self.pace = Limiter::new(common.endpoint.sends);
@@ -124,18 +113,12 @@ impl Half {
         self.ends_at
     }
 
-    pub fn link(&self) -> LinkId {
-        let [link, _] = self.links;
-        link
-    }
-
-    pub fn other_link(&self) -> LinkId {
-        let [_, other] = self.links;
-        other
+    pub const fn link(&self) -> LinkId {
+        self.link
     }
 
     pub fn conn(&self) -> Conn {
-        Conn { link: self.link(), attempt: self.attempt }
+        Conn { link: self.link, attempt: self.attempt }
     }
 
     /// Whether a connection is open or being opened.
@@ -190,19 +173,11 @@ impl Half {
         if !self.polls {
             common.link(LinkFact::Up { link: self.link() }, now, out);
         }
-        if self.shadow.is_none() {
-            self.carried(now, common, out);
+        common.merge.join(self.link, now);
+        if common.merge.speaker() == Some(self.link) {
+            common.carried(self.link, now, out);
         }
         self.tell(Input::Open, now, common, out)
-    }
-
-    /// Tells that this connection carries the lanes.
-    pub fn carried(&self, now: Ts, common: &mut Common, out: &mut Out) {
-        for want in &common.shard.wants {
-            let event = common.event(&want.instrument, want.channel, carried(self.link()), now);
-            common.counters.event(&event);
-            out.events.push(event);
-        }
     }
 
     #[inline]
@@ -267,31 +242,28 @@ impl Half {
         let wait_ms = self.backoff.wait_ms(halt.fault, &mut common.rng);
         self.state = State::Waiting(now.plus_ms(wait_ms));
         self.outbox.clear();
-        (self.send_at, self.ends_at, self.up) = (None, None, false);
+        (self.send_at, self.ends_at, self.up, self.ending) = (None, None, false, false);
         common.counters.losses += 1;
         if was_open {
             // What it asks for now has no connection to go to; that it gives up again says nothing new.
             let _ = self.tell(Input::Closed, now, common, out);
-            self.cut_books(now, common, out);
+            self.part(now, common, out);
         }
         let why = halt.why.as_str().into();
         let fact = LinkFact::Down { link: self.link(), why, retry_ms: Some(wait_ms) };
         common.link(fact, now, out);
     }
 
-    /// A book by deltas must not outlive its connection, whatever the session said.
-    fn cut_books(&mut self, now: Ts, common: &mut Common, out: &mut Out) {
-        let mut left: Vec<_> = self
-            .engine
-            .books()
-            .filter(|(_, channel, _)| *channel == Channel::Book)
-            .map(|(instrument, channel, book)| (Arc::clone(instrument), channel, book.seq()))
-            .collect();
-        left.sort_unstable_by_key(|(instrument, _, _)| instrument.id);
-        for (instrument, channel, from_seq) in left {
-            let gap = Gap { cause: GapCause::Disconnected, from_seq, to_seq: None };
-            let event = common.event(&instrument, channel, Body::Gap(gap), now);
-            self.emit(event, common, out);
+    /// What it carried goes on by others, or is lost.
+    pub fn part(&self, now: Ts, common: &mut Common, out: &mut Out) {
+        let before = common.merge.speaker();
+        let mark = out.events.len();
+        common.merge.leave(self.link, now, &mut out.events, common.source);
+        for event in out.events.get(mark..).unwrap_or_default() {
+            common.counters.event(event);
+        }
+        if let Some(speaker) = common.merge.speaker().filter(|_| before == Some(self.link)) {
+            common.carried(speaker, now, out);
         }
     }
 

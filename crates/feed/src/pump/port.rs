@@ -1,7 +1,7 @@
 //! What a pump is told, and what it asks for.
 
 use model::{Event, Instrument, LinkId};
-use source::{Fault, Shard, Source};
+use source::{Fault, Shard, Source, Want};
 use std::sync::Arc;
 
 /// How many frames may wait to be sent on one connection.
@@ -73,6 +73,10 @@ pub enum In<'a> {
     },
     /// A definition is new or has changed.
     Define(&'a Arc<Instrument>),
+    /// These are wanted too, on this connection.
+    Subscribe(&'a [Want]),
+    /// These are wanted no longer.
+    Unsubscribe(&'a [Want]),
     /// Time passed.
     Tick,
 }
@@ -131,10 +135,12 @@ pub struct Setup<'a> {
     pub source: &'a dyn Source,
     /// What they carry.
     pub shard: Shard,
-    /// The names of the two connections; they take turns.
-    pub links: [LinkId; 2],
+    /// The names of its connections: one more than are to be open, for the one that replaces another.
+    pub links: Vec<LinkId>,
     /// How books are checked.
     pub engine: engine::Config,
+    /// How often a live book is held against the venue's REST book, in ms; never where 0.
+    pub referee_ms: u64,
     /// Luck of the back-off.
     pub seed: u64,
     /// Scheme and host that is shown as the address; the spec's where `None`.

@@ -1,7 +1,7 @@
 mod script;
 
 use super::*;
-use model::{Channel, Event, LinkId, Trade, TradeId};
+use model::{Body, Channel, Event, Gap, LaneFact, LinkId, Trade, TradeId};
 use script::{Script, instrument};
 use source::{Shard, Want};
 
@@ -16,13 +16,18 @@ const START: Ts = Ts::from_ms(1_700_000_000_000);
 
 impl World {
     fn new(lifetime_ms: Option<u64>) -> Self {
+        Self::wide(1, lifetime_ms)
+    }
+
+    fn wide(width: u32, lifetime_ms: Option<u64>) -> Self {
         let wants = vec![Want { instrument: instrument(), channel: Channel::Book }];
         let shard = Shard { path: Some("/ws".to_owned()), wants, ..Shard::default() };
         let pump = Pump::new(Setup {
             source: &Script,
             shard,
-            links: [LinkId(0), LinkId(1)],
+            links: (0..=width).map(LinkId).collect(),
             engine: engine::Config::default(),
+            referee_ms: 0,
             seed: 1,
             host: None,
             lifetime_ms,
@@ -81,7 +86,7 @@ impl World {
 }
 
 #[test]
-fn a_follower_takes_over_without_a_gap_and_brings_the_trades_that_were_missed() {
+fn a_connection_is_replaced_before_its_end_without_a_gap_and_nothing_is_told_twice() {
     let mut world = World::new(Some(600_000));
     let first = world.open();
     for frame in ["ack", "snap 10", "delta 10 11", "trade 5"] {
@@ -97,18 +102,144 @@ fn a_follower_takes_over_without_a_gap_and_brings_the_trades_that_were_missed() 
     for frame in ["ack", "snap 12", "trade 5", "trade 6", "trade 7"] {
         world.say(second, frame);
     }
-    assert_eq!(world.told(), [""; 0], "a follower is not heard");
     world.say(first, "trade 6");
+    assert_eq!(world.told(), ["trade 6", "trade 7"]);
     world.out.io.clear();
     world.pass_ms(200);
-    assert_eq!(world.told(), ["trade 6", "snap 12 epoch 1", "trade 7"]);
+    assert_eq!(world.told(), ["snap 12 epoch 1"]);
     assert!(world.out.io.contains(&Io::Close { conn: first }));
+    for frame in ["trade 7", "delta 12 13", "trade 8"] {
+        world.say(second, frame);
+    }
     world.say(first, "delta 11 12");
-    world.say(second, "trade 7");
-    world.say(second, "delta 12 13");
-    world.say(second, "trade 8");
     assert_eq!(world.told(), ["delta 13 epoch 1", "trade 8"]);
     assert_eq!((world.pump.counters().promotions, world.pump.counters().late), (1, 1));
+}
+
+/// Two connections that carry the same, both with the book at 10.
+fn two() -> (World, Conn, Conn) {
+    let mut world = World::wide(2, None);
+    let io = std::mem::take(&mut world.out.io);
+    let conns: Vec<Conn> =
+        io.iter().filter_map(|io| if let Io::Open { conn, .. } = io { Some(*conn) } else { None }).collect();
+    for conn in &conns {
+        world.on(In::Opened { conn: *conn });
+        world.say(*conn, "ack");
+        world.say(*conn, "snap 10");
+    }
+    assert_eq!(world.told(), ["snap 10 epoch 1"]);
+    (world, conns[0], conns[1])
+}
+
+#[test]
+fn of_two_copies_the_first_is_told_whoever_brings_it() {
+    let (mut world, a, b) = two();
+    for (conn, frame) in [
+        (a, "delta 10 11"),
+        (b, "delta 10 11"),
+        (b, "delta 11 12"),
+        (b, "delta 12 13"),
+        (a, "delta 11 12"),
+        (a, "delta 12 13"),
+        (a, "delta 13 14"),
+    ] {
+        world.say(conn, frame);
+    }
+    assert_eq!(
+        world.told(),
+        ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1", "delta 14 epoch 1"]
+    );
+    let sides: Vec<_> = world.pump.sides().iter().map(|(_, c)| (c.first, c.late)).collect();
+    assert_eq!(sides, [(2, 2), (2, 2)]);
+}
+
+#[test]
+fn a_book_that_one_connection_loses_goes_on_by_the_other() {
+    let (mut world, a, b) = two();
+    for (conn, frame) in [(a, "delta 10 11"), (a, "delta 11 12"), (b, "delta 10 11")] {
+        world.say(conn, frame);
+    }
+    world.on(In::Closed { conn: a, why: "cut" });
+    // The other is behind: what it brings is known until it stands where the first stood.
+    world.say(b, "delta 11 12");
+    world.say(b, "delta 12 13");
+    assert_eq!(world.told(), ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1"]);
+    assert_eq!(world.pump.sides().iter().map(|(_, c)| c.healed).sum::<u64>(), 1);
+}
+
+#[test]
+fn one_that_comes_back_ahead_waits_until_the_book_has_come_to_where_it_stands() {
+    let (mut world, a, b) = two();
+    world.on(In::Closed { conn: a, why: "cut" });
+    world.out.io.clear();
+    world.pass_ms(1_000);
+    let again = world.open();
+    for (conn, frame) in [
+        (again, "ack"),
+        (again, "snap 12"),
+        (again, "delta 12 13"),
+        (b, "delta 10 11"),
+        (b, "delta 11 12"),
+        (again, "delta 13 14"),
+        (b, "delta 12 13"),
+    ] {
+        world.say(conn, frame);
+    }
+    let told = ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1", "delta 14 epoch 1"];
+    assert_eq!(world.told(), told);
+}
+
+#[test]
+fn where_the_only_one_in_step_is_lost_the_book_goes_on_by_a_snapshot_of_the_other() {
+    let (mut world, a, b) = two();
+    world.on(In::Closed { conn: b, why: "cut" });
+    world.out.io.clear();
+    world.pass_ms(1_000);
+    let again = world.open();
+    for frame in ["ack", "snap 15", "delta 15 16"] {
+        world.say(again, frame);
+    }
+    assert_eq!(world.told(), [""; 0]);
+    world.on(In::Closed { conn: a, why: "cut" });
+    assert_eq!(world.told(), ["snap 15 epoch 1", "delta 16 epoch 1"]);
+    world.on(In::Closed { conn: again, why: "cut" });
+    assert_eq!(world.told(), ["gap disconnected"], "with nobody left it is a gap");
+}
+
+#[test]
+fn trades_of_two_connections_come_in_order_and_once() {
+    let (mut world, a, b) = two();
+    for (conn, frame) in
+        [(a, "trade 1"), (a, "trade 3"), (b, "trade 1"), (b, "trade 2"), (b, "trade 3"), (a, "trade 5")]
+    {
+        world.say(conn, frame);
+    }
+    assert_eq!(world.told(), ["trade 1", "trade 2", "trade 3"]);
+    world.pass_ms(400);
+    assert_eq!(world.told(), ["trade 5"], "it waits, but not for ever");
+    world.say(b, "trade 4");
+    assert_eq!(world.told(), ["trade 4"]);
+}
+
+#[test]
+fn trades_that_no_connection_brings_are_a_gap_of_their_lane() {
+    let mut world = World::new(None);
+    let conn = world.open();
+    for frame in ["trade 1", "trade 4"] {
+        world.say(conn, frame);
+    }
+    assert_eq!(world.told(), ["trade 1", "trade 4"]);
+    world.pass_ms(2_000);
+    let gap = Gap { cause: model::GapCause::Sequence, from_seq: Some(1), to_seq: Some(4) };
+    let lost = LaneFact::Unrepaired {
+        from_seq: Some(1),
+        to_seq: Some(4),
+        why: "the venue keeps no history of it".into(),
+    };
+    let of_trades = |event: &Event| event.channel == Channel::Trades;
+    let told: Vec<Body> =
+        std::mem::take(&mut world.out.events).into_iter().filter(of_trades).map(|e| e.body).collect();
+    assert_eq!(told, [Body::Gap(gap), Body::Lane(lost)]);
 }
 
 #[test]
@@ -129,7 +260,7 @@ fn books_at_the_same_number_go_on_without_a_word() {
 }
 
 #[test]
-fn a_leader_that_dies_first_is_a_gap_and_the_follower_goes_on() {
+fn one_that_ends_before_another_is_in_step_is_a_gap_and_the_other_goes_on() {
     let mut world = World::new(None);
     let first = world.open();
     for frame in ["ack", "snap 10", "close planned"] {
@@ -146,13 +277,13 @@ fn a_leader_that_dies_first_is_a_gap_and_the_follower_goes_on() {
 }
 
 #[test]
-fn a_follower_that_is_still_connecting_leads_where_the_leader_dies() {
+fn one_that_is_still_connecting_goes_on_where_the_other_ends() {
     let mut world = World::new(None);
     let first = world.open();
     for frame in ["ack", "snap 10", "close planned"] {
         world.say(first, frame);
     }
-    let second = world.asked().expect("a follower");
+    let second = world.asked().expect("another one");
     world.on(In::Closed { conn: first, why: "bye" });
     assert_eq!(world.told(), ["snap 10 epoch 1", "gap disconnected"]);
     assert_eq!(world.asked(), None, "one is on its way");

@@ -2,8 +2,9 @@
 
 use super::Shared;
 use crate::clock;
-use model::{Catalogue, Instrument, LinkFact, LinkId};
+use model::{Catalogue, Decimal, Instrument, InstrumentId, LinkFact, LinkId};
 use source::{Request, Source};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The name under which listings are shown among a source's connections.
@@ -92,4 +93,26 @@ impl Listings {
             shared.link(LinkFact::Alive { link: LINK, last_frame: Some(now), last_ping: None }, now);
         }
     }
+}
+
+/// The turnover of everything listed, as far as it can be had.
+pub async fn turnovers(shared: &Shared, catalogue: &Catalogue) -> HashMap<InstrumentId, Decimal> {
+    let rest = shared.source.rest();
+    let name = shared.source.spec().name;
+    let mut all = HashMap::new();
+    for Request { endpoint, path, weight } in rest.turnovers() {
+        let answer = shared.fetch(LINK, endpoint, &path, weight).await;
+        let read = match answer.status {
+            200 => rest.read_turnovers(&path, &answer.body).map_err(|fault| fault.to_string()),
+            status => Err(format!("status {status}")),
+        };
+        match read {
+            Ok(rows) => all.extend(
+                rows.into_iter().map(|row| (InstrumentId::of(name, row.product, &row.symbol), row.turnover)),
+            ),
+            Err(why) => tracing::warn!(source = name, path, why, "turnovers could not be read"),
+        }
+    }
+    all.retain(|id, _| catalogue.get(*id).is_some());
+    all
 }

@@ -1,5 +1,6 @@
 //! Runs a source: listings, wants, shards, each on a task of its own.
 
+mod clocks;
 mod listings;
 mod meter;
 mod record;
@@ -7,16 +8,18 @@ mod shard;
 mod wants;
 
 use crate::config::SourceConfig;
+use crate::desk::Desk;
 use crate::error::Result;
 use crate::limits::Limiter;
 use crate::net::{Answer, Net};
 use crate::{clock, pump};
 use bus::Bus;
 use listings::Listings;
-use model::{Body, Channel, Event, Flags, Instrument, LinkFact, LinkId, Stamp, Ts};
+use model::{Body, Channel, Decimal, Event, Flags, Instrument, InstrumentId, LinkFact, LinkId, Stamp, Ts};
 use record::Recorder;
-use shard::{Line, Plan};
-use source::{Source, Want};
+use shard::{Line, Order, Plan};
+use source::Source;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -31,8 +34,13 @@ const RETRY_LONGEST_MS: u64 = 60_000;
 const FAILED_MS: u64 = 5_000;
 /// How often what was recorded is handed to the operating system, in ms.
 const FLUSH_MS: u64 = 2_000;
-/// How many new definitions may wait for a shard.
-const DEFINES_MAX: usize = 4_096;
+/// How often the venue's clock is asked for, in ms.
+const CLOCK_MS: u64 = 60_000;
+/// The most connections that may carry the same.
+const CONNECTIONS_MAX: u32 = 8;
+
+/// How many definitions and changes may wait for a shard.
+const ORDERS_MAX: usize = 4_096;
 /// How long nothing is asked after a 429 that does not say, in ms.
 const TOO_MANY_MS: u64 = 10_000;
 /// How long nothing is asked after a 418 that does not say, in ms.
@@ -51,6 +59,8 @@ pub struct Context {
     pub tape: Option<tape::Config>,
     /// Luck of waits.
     pub seed: u64,
+    /// What is wanted.
+    pub desk: Arc<Desk>,
     /// Turns true when it is time to stop.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -66,6 +76,8 @@ pub(crate) struct Shared {
     /// How much may be asked by REST, by endpoint.
     weights: Vec<Mutex<Limiter>>,
     star: Arc<Instrument>,
+    /// How often a live book is held against the venue's, in ms.
+    referee_ms: u64,
 }
 
 /// Reads a source until `shutdown` turns true.
@@ -96,10 +108,14 @@ pub async fn run_source(source: &'static dyn Source, config: &SourceConfig, cont
         connects: limits(|e| e.connects),
         weights: limits(|e| e.weight),
         star: pump::pseudo(spec.name),
+        referee_ms: config.referee_ms,
     };
     let mut runner = Runner {
         listings: Listings::new(source),
-        wants: Wants::new(config, spec),
+        wants: Wants::default(),
+        wishes: shared.context.desk.join(spec, config),
+        turnovers: HashMap::new(),
+        connections: config.connections.clamp(1, CONNECTIONS_MAX),
         lines: Vec::new(),
         tasks: JoinSet::new(),
         next_link: 1,
@@ -115,7 +131,12 @@ struct Runner {
     shared: Arc<Shared>,
     listings: Listings,
     wants: Wants,
-    lines: Vec<(Line, Option<Id>)>,
+    /// Changes when a wish does.
+    wishes: watch::Receiver<u64>,
+    turnovers: HashMap<InstrumentId, Decimal>,
+    /// How many connections carry the same.
+    connections: u32,
+    lines: Vec<Line>,
     tasks: JoinSet<()>,
     next_link: u32,
     refresh: Duration,
@@ -126,6 +147,8 @@ struct Runner {
 enum News {
     Stop,
     Refresh,
+    Wishes,
+    Clock,
     Flush,
     Failed(Id, String),
 }
@@ -136,11 +159,15 @@ impl Runner {
         let mut wait_ms = RETRY_FIRST_MS;
         let mut next = tokio::time::Instant::now();
         let mut flush = tokio::time::interval(Duration::from_millis(FLUSH_MS));
+        let mut ask_time = tokio::time::interval(Duration::from_millis(CLOCK_MS));
+        let mut known = false;
         loop {
             let news = tokio::select! {
                 () = stopped(&mut shutdown) => News::Stop,
                 () = tokio::time::sleep_until(next) => News::Refresh,
                 _ = flush.tick() => News::Flush,
+                _ = ask_time.tick() => News::Clock,
+                Ok(()) = self.wishes.changed() => News::Wishes,
                 Some(ended) = self.tasks.join_next_with_id() => match ended {
                     Ok(_) => continue,
                     Err(error) => News::Failed(error.id(), error.to_string()),
@@ -150,11 +177,21 @@ impl Runner {
                 News::Stop => break,
                 News::Flush => self.shared.flush(),
                 News::Failed(id, why) => self.failed(id, &why),
+                News::Clock => {
+                    tokio::spawn(clocks::ask(Arc::clone(&self.shared)));
+                }
+                // Before the first listing there is nothing to choose from.
+                News::Wishes if !known => {}
+                News::Wishes => tokio::select! {
+                    () = stopped(&mut shutdown) => break,
+                    () = self.arrange(true) => {}
+                },
                 News::Refresh => {
                     let complete = tokio::select! {
                         () = stopped(&mut shutdown) => break,
                         complete = self.refresh(wait_ms) => complete,
                     };
+                    known |= complete;
                     let wait = if complete {
                         wait_ms = RETRY_FIRST_MS;
                         self.refresh
@@ -179,48 +216,69 @@ impl Runner {
         for instrument in &found.changed {
             self.shared.context.bus.ready().await;
             self.shared.tell(instrument, Channel::Instruments, Body::Instrument, now);
-            for (line, _) in self.lines.iter().filter(|(line, _)| line.wants(instrument.id)) {
+            for line in self.lines.iter().filter(|line| line.wants(instrument.id)) {
                 // A full queue is a shard that hangs; it is told at the next change.
-                _ = line.defines.try_send(Arc::clone(instrument));
+                _ = line.orders.try_send(Order::Define(Arc::clone(instrument)));
             }
         }
-        let new = self.wants.resolve(self.listings.catalogue(), found.complete, &self.shared);
-        self.start(&new);
+        self.arrange(found.complete).await;
         found.complete
     }
 
-    fn start(&mut self, wants: &[Want]) {
-        if wants.is_empty() {
+    /// Brings what is carried in line with what is wanted.
+    async fn arrange(&mut self, complete: bool) {
+        if Wants::need_turnovers(&self.shared) {
+            self.turnovers = listings::turnovers(&self.shared, self.listings.catalogue()).await;
+        }
+        let wanted = self.wants.resolve(self.listings.catalogue(), &self.turnovers, complete, &self.shared);
+        if complete {
+            wants::drop_unwanted(&mut self.lines, &wanted);
+            for line in self.lines.extract_if(.., |line| line.plan.shard.wants.is_empty()) {
+                // Its task ends by itself once it has unsubscribed.
+                _ = line.stop.send(true);
+            }
+        }
+        let new = wants::news(&self.lines, &wanted);
+        if new.is_empty() {
             return;
         }
-        for shard in self.shared.source.shards(wants, &self.options) {
-            let links = [LinkId(self.next_link), LinkId(self.next_link + 1)];
-            self.next_link += 2;
-            let (defines, incoming) = mpsc::channel(DEFINES_MAX);
-            let plan = Plan { shard, links };
-            let task = self.tasks.spawn(shard::run(Arc::clone(&self.shared), plan.clone(), incoming, 0));
-            self.lines.push((Line { plan, defines }, Some(task.id())));
+        let source = self.shared.source;
+        let shards = source.shards(&new, &self.options);
+        for shard in wants::fill(&mut self.lines, source, shards, &self.options) {
+            let first = self.next_link;
+            self.next_link += self.connections + 1;
+            let plan = Plan { shard, links: (first..self.next_link).map(LinkId).collect() };
+            let line = self.begin(plan, 0);
+            self.lines.push(line);
         }
+    }
+
+    fn begin(&mut self, plan: Plan, pause_ms: u64) -> Line {
+        let (orders, incoming) = mpsc::channel(ORDERS_MAX);
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::clone(&self.shared);
+        let task = self.tasks.spawn(shard::run(shared, plan.clone(), incoming, stopping, pause_ms));
+        Line { plan, orders, stop, task: Some(task.id()) }
     }
 
     /// A shard's task panicked: our fault, and no reason to stop the rest.
     fn failed(&mut self, id: Id, why: &str) {
-        let Some((line, task)) = self.lines.iter_mut().find(|(_, task)| *task == Some(id)) else { return };
+        let Some(at) = self.lines.iter().position(|line| line.task == Some(id)) else { return };
+        let plan = self.lines.remove(at).plan;
         let source = self.shared.source.spec().name;
-        tracing::error!(source, link = line.plan.links[0].0, why, "the task of a connection failed");
+        let link = plan.links.first().map_or(0, |link| link.0);
+        tracing::error!(source, link, why, "the task of a connection failed");
         let now = clock::now();
-        for want in line.plan.shard.wants.iter().filter(|w| w.channel == Channel::Book) {
+        for want in plan.shard.wants.iter().filter(|w| w.channel == Channel::Book) {
             let gap = model::Gap { cause: model::GapCause::Disconnected, from_seq: None, to_seq: None };
             self.shared.tell(&want.instrument, want.channel, Body::Gap(gap), now);
         }
-        for link in line.plan.links {
+        for link in &plan.links {
             let why = format!("its task failed: {why}").into();
-            self.shared.link(LinkFact::Down { link, why, retry_ms: Some(FAILED_MS) }, now);
+            self.shared.link(LinkFact::Down { link: *link, why, retry_ms: Some(FAILED_MS) }, now);
         }
-        let (defines, incoming) = mpsc::channel(DEFINES_MAX);
-        line.defines = defines;
-        let again = shard::run(Arc::clone(&self.shared), line.plan.clone(), incoming, FAILED_MS);
-        *task = Some(self.tasks.spawn(again).id());
+        let line = self.begin(plan, FAILED_MS);
+        self.lines.push(line);
     }
 }
 
@@ -253,9 +311,14 @@ impl Shared {
         wait(self.connects.get(endpoint), 1).await;
     }
 
+    /// Waits until so much may be asked of the endpoint.
+    async fn may_ask(&self, endpoint: usize, weight: u32) {
+        wait(self.weights.get(endpoint), weight).await;
+    }
+
     /// Asks by REST within the endpoint's limits, and keeps the answer where answers are kept.
     async fn fetch(&self, link: LinkId, endpoint: usize, path: &str, weight: u32) -> Answer {
-        wait(self.weights.get(endpoint), weight).await;
+        self.may_ask(endpoint, weight).await;
         let answer = self.net.fetch(endpoint, path).await;
         let default_ms = if answer.status == 418 { BANNED_MS } else { TOO_MANY_MS };
         if matches!(answer.status, 418 | 429)

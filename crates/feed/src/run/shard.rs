@@ -8,7 +8,7 @@ use crate::net::{Answer, Socket, fault};
 use crate::pump::{Conn, In, Io, Out, Pump, Setup};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use model::{Instrument, InstrumentId, LinkId, Ts};
-use source::Shard;
+use source::{Shard, Want};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tape::Entry;
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -38,18 +38,35 @@ const METER_MS: u64 = 1_000;
 #[derive(Clone)]
 pub struct Plan {
     pub shard: Shard,
-    pub links: [LinkId; 2],
+    /// One more than are to be open.
+    pub links: Vec<LinkId>,
 }
 
 /// A shard that runs, as its runner knows it.
 pub struct Line {
+    /// With what was added and taken away since it began.
     pub plan: Plan,
-    pub defines: mpsc::Sender<Arc<Instrument>>,
+    pub orders: mpsc::Sender<Order>,
+    /// Ends it alone.
+    pub stop: watch::Sender<bool>,
+    pub task: Option<Id>,
+}
+
+/// What a runner tells a shard that runs.
+pub enum Order {
+    Define(Arc<Instrument>),
+    Subscribe(Vec<Want>),
+    Unsubscribe(Vec<Want>),
 }
 
 impl Line {
     pub fn wants(&self, instrument: InstrumentId) -> bool {
         self.plan.shard.wants.iter().any(|w| w.instrument.id == instrument)
+    }
+
+    /// Whether it goes to the same place.
+    pub fn is_like(&self, shard: &Shard) -> bool {
+        self.plan.shard.endpoint == shard.endpoint && self.plan.shard.path == shard.path
     }
 }
 
@@ -57,7 +74,8 @@ impl Line {
 pub async fn run(
     shared: Arc<Shared>,
     plan: Plan,
-    mut defines: mpsc::Receiver<Arc<Instrument>>,
+    mut orders: mpsc::Receiver<Order>,
+    mut stop: watch::Receiver<bool>,
     pause_ms: u64,
 ) {
     let mut shutdown = shared.context.shutdown.clone();
@@ -78,7 +96,14 @@ pub async fn run(
             (at, message) = next(&mut task.sockets) => task.batch(at, message).await,
             Some(Ok(opened)) = task.opening.join_next() => task.opened(opened).await,
             Some(Ok(asked)) = task.asking.join_next() => task.answered(&asked).await,
-            Some(instrument) = defines.recv() => task.on(In::Define(&instrument)).await,
+            () = stopped(&mut stop) => {
+                // What is no longer wanted is unsubscribed before the connection goes.
+                while let Ok(order) = orders.try_recv() {
+                    task.carry(order).await;
+                }
+                break;
+            }
+            Some(order) = orders.recv() => task.carry(order).await,
             () = tokio::time::sleep(sleep) => task.on(In::Tick).await,
         }
         let now = clock::now();
@@ -126,12 +151,15 @@ impl<'a> Task<'a> {
         let path = plan.shard.path.clone().unwrap_or_default();
         let socket = plan.shard.path.is_some();
         let host = if socket { shared.net.ws(endpoint) } else { shared.net.rest(endpoint) };
-        let seed = shared.context.seed ^ clock::now().0.cast_unsigned() ^ u64::from(plan.links[0].0);
+        let seed = shared.context.seed
+            ^ clock::now().0.cast_unsigned()
+            ^ plan.links.first().map_or(0, |link| u64::from(link.0));
         let pump = Pump::new(Setup {
             source: shared.source,
             shard: plan.shard,
             links: plan.links,
             engine: shared.context.engine.clone(),
+            referee_ms: shared.referee_ms,
             seed,
             host: Some(host),
             lifetime_ms: None,
@@ -160,6 +188,14 @@ impl<'a> Task<'a> {
     async fn on(&mut self, input: In<'_>) {
         self.tell(input, clock::now());
         self.carry_out().await;
+    }
+
+    async fn carry(&mut self, order: Order) {
+        match order {
+            Order::Define(instrument) => self.on(In::Define(&instrument)).await,
+            Order::Subscribe(wants) => self.on(In::Subscribe(&wants)).await,
+            Order::Unsubscribe(wants) => self.on(In::Unsubscribe(&wants)).await,
+        }
     }
 
     /// Hands an input to the pump and publishes what follows.

@@ -1,80 +1,130 @@
-//! From names in a config to wants.
+//! From wishes to what each connection carries: what is wanted now, less what is carried already.
 
 use super::Shared;
+use super::shard::{Line, Order};
 use crate::clock;
-use crate::config::SourceConfig;
-use model::{Body, Catalogue, Channel, Instrument, InstrumentId, InstrumentKind, LaneFact, Lookup};
-use source::{Spec, Want};
-use std::collections::HashSet;
+use crate::select::Selector;
+use model::{Body, Catalogue, Channel, Decimal, Instrument, InstrumentId, InstrumentKind, LaneFact};
+use source::{Options, Shard, Source, Want};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Names that are not resolved yet, and what was.
-pub struct Wants {
-    venue: &'static str,
-    pending: Vec<Name>,
-    channels: Vec<Channel>,
-    wanted: HashSet<(InstrumentId, Channel)>,
-}
+type Key = (InstrumentId, Channel);
 
-struct Name {
-    spelling: String,
-    /// Whether readers were told that it names nothing.
-    told: bool,
+/// What is wanted now.
+#[derive(Default)]
+pub struct Wants {
+    /// Names of which readers were told that they mean nothing.
+    told: HashSet<String>,
 }
 
 impl Wants {
-    pub fn new(config: &SourceConfig, spec: &'static Spec) -> Self {
-        let mut channels = Vec::new();
-        for name in &config.channels {
-            match Channel::parse(name).filter(|c| spec.channel(*c).is_some()) {
-                Some(channel) if channels.contains(&channel) => {}
-                Some(channel) => channels.push(channel),
-                None => tracing::warn!(source = spec.name, channel = name, "no such channel is offered"),
-            }
-        }
-        let name = |spelling: &String| Name { spelling: spelling.clone(), told: false };
-        let pending = config.instruments.iter().map(name).collect();
-        Self { venue: spec.name, pending, channels, wanted: HashSet::new() }
+    /// Whether a wish needs turnovers.
+    pub fn need_turnovers(shared: &Shared) -> bool {
+        let wishes = shared.context.desk.of(shared.source.spec().name);
+        let mut texts = wishes.iter().flat_map(|wish| &wish.instruments);
+        texts.any(|text| matches!(Selector::parse(text), Ok(Selector::Top { .. })))
     }
 
-    /// What has come to be known of the names that were not. Those that stay unknown although every list was read are
-    /// told to readers once; they may be listed later.
-    pub fn resolve(&mut self, catalogue: &Catalogue, complete: bool, shared: &Shared) -> Vec<Want> {
-        let mut found = Vec::new();
-        let Self { venue, pending, channels, wanted } = self;
-        pending.retain_mut(|name| match catalogue.find(venue, &name.spelling) {
-            Lookup::Found(instrument) => {
-                for channel in channels.iter().filter(|c| wanted.insert((instrument.id, **c))) {
-                    found.push(Want { instrument: Arc::clone(&instrument), channel: *channel });
+    /// Everything that is wanted, by lane. Names that mean nothing although every list was read are told to readers once;
+    /// they may be listed later.
+    pub fn resolve(
+        &mut self,
+        catalogue: &Catalogue,
+        turnovers: &HashMap<InstrumentId, Decimal>,
+        complete: bool,
+        shared: &Shared,
+    ) -> BTreeMap<Key, Want> {
+        let spec = shared.source.spec();
+        let mut all = BTreeMap::new();
+        for wish in shared.context.desk.of(spec.name) {
+            let channels: Vec<Channel> =
+                wish.channels.iter().filter_map(|name| Channel::parse(name)).collect();
+            let mut problems = Vec::new();
+            let mut found: BTreeMap<InstrumentId, Arc<Instrument>> = BTreeMap::new();
+            for text in &wish.instruments {
+                let meant = Selector::parse(text).and_then(|s| s.resolve(spec.name, catalogue, turnovers));
+                match meant {
+                    Ok(instruments) => found.extend(instruments.into_iter().map(|i| (i.id, i))),
+                    Err(words) => {
+                        if complete && self.told.insert(text.clone()) {
+                            refuse(text, &words, &channels, shared);
+                        }
+                        problems.push(words);
+                    }
                 }
-                false
             }
-            Lookup::Unknown if !complete => true,
-            Lookup::Unknown => {
-                name.refuse(venue, "no instrument of this name is listed", channels, shared);
-                true
+            shared.context.desk.resolved(wish.id, found.len(), found.len() * channels.len(), problems);
+            for instrument in found.values() {
+                for channel in &channels {
+                    let want = Want { instrument: Arc::clone(instrument), channel: *channel };
+                    all.insert((instrument.id, *channel), want);
+                }
             }
-            Lookup::Ambiguous(names) => {
-                let words = format!("the name may mean {}", names.join(", "));
-                name.refuse(venue, &words, channels, shared);
-                true
-            }
-        });
-        found
+        }
+        all
     }
 }
 
-impl Name {
-    fn refuse(&mut self, venue: &str, words: &str, channels: &[Channel], shared: &Shared) {
-        if std::mem::replace(&mut self.told, true) {
-            return;
+fn refuse(spelling: &str, words: &str, channels: &[Channel], shared: &Shared) {
+    let source = shared.source.spec().name;
+    tracing::warn!(source, instrument = spelling, words, "an instrument cannot be read");
+    let made = Arc::new(Instrument::provisional(source, "", spelling, InstrumentKind::Spot));
+    for channel in channels {
+        shared.tell(&made, *channel, Body::Lane(LaneFact::Refused(words.into())), clock::now());
+    }
+}
+
+/// Takes what is carried and no longer wanted off its connections.
+pub fn drop_unwanted(lines: &mut [Line], wanted: &BTreeMap<Key, Want>) {
+    for line in lines {
+        let unwanted = |w: &&Want| !wanted.contains_key(&(w.instrument.id, w.channel));
+        let gone: Vec<Want> = line.plan.shard.wants.iter().filter(unwanted).cloned().collect();
+        if gone.is_empty() {
+            continue;
         }
-        let source = shared.source.spec().name;
-        tracing::warn!(source, instrument = self.spelling, words, "an instrument cannot be read");
-        let made = Instrument::provisional(venue, "", &self.spelling, InstrumentKind::Spot);
-        let made = Arc::new(made);
-        for channel in channels {
-            shared.tell(&made, *channel, Body::Lane(LaneFact::Refused(words.into())), clock::now());
+        // A full queue is a connection that hangs; it is told at the next look.
+        if line.orders.try_send(Order::Unsubscribe(gone)).is_ok() {
+            line.plan.shard.wants.retain(|w| wanted.contains_key(&(w.instrument.id, w.channel)));
         }
     }
+}
+
+/// What is wanted and not carried yet.
+pub fn news(lines: &[Line], wanted: &BTreeMap<Key, Want>) -> Vec<Want> {
+    let carried: HashSet<Key> =
+        lines.iter().flat_map(|line| &line.plan.shard.wants).map(|w| (w.instrument.id, w.channel)).collect();
+    wanted.iter().filter(|(key, _)| !carried.contains(key)).map(|(_, want)| want.clone()).collect()
+}
+
+/// Puts onto connections that are there what they have room for, and gives back what needs new ones.
+pub fn fill(lines: &mut [Line], source: &dyn Source, mut new: Vec<Shard>, options: &Options) -> Vec<Shard> {
+    for shard in &mut new {
+        for line in lines.iter_mut() {
+            if !line.is_like(shard) {
+                continue;
+            }
+            // The longest beginning that fits, by halving.
+            let (mut fits, mut over) = (0, shard.wants.len() + 1);
+            while over - fits > 1 {
+                let middle = usize::midpoint(fits, over);
+                let more = shard.wants.get(..middle).unwrap_or_default();
+                let all = [line.plan.shard.wants.as_slice(), more].concat();
+                let cut = source.shards(&all, options);
+                let whole = cut.iter().map(|s| s.wants.len()).sum::<usize>() == all.len();
+                if whole && matches!(cut.as_slice(), [one] if line.is_like(one)) {
+                    fits = middle;
+                } else {
+                    over = middle;
+                }
+            }
+            let more: Vec<Want> = shard.wants.get(..fits).unwrap_or_default().to_vec();
+            if fits > 0 && line.orders.try_send(Order::Subscribe(more.clone())).is_ok() {
+                line.plan.shard.wants.extend(more);
+                shard.wants.drain(..fits);
+            }
+        }
+    }
+    new.retain(|shard| !shard.wants.is_empty());
+    new
 }

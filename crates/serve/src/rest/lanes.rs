@@ -66,6 +66,10 @@ struct Link {
     losses: u64,
     malformed: u64,
     unknown: Vec<Box<str>>,
+    /// The venue's time less ours, in ms, where it was asked.
+    clock_offset_ms: Option<f64>,
+    /// By how much that may be wrong, in ms.
+    clock_error_ms: Option<f64>,
 }
 
 impl Link {
@@ -79,6 +83,8 @@ impl Link {
             losses: link.losses,
             malformed: link.malformed,
             unknown: link.unknown.clone(),
+            clock_offset_ms: link.clock.map(|(offset, _)| offset as f64 / 1e6),
+            clock_error_ms: link.clock.map(|(_, error)| error as f64 / 1e6),
         }
     }
 }

@@ -6,19 +6,21 @@
 mod books;
 mod health;
 mod lanes;
+mod ledger;
 mod listing;
 mod stats;
+mod subscriptions;
 mod trades;
 
 use crate::http::{guard, not_found, wrong_method};
 use crate::site::Site;
 use crate::{page, stream};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 13] = [
+pub(crate) const ROUTES: [(&str, &str); 16] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -30,6 +32,15 @@ pub(crate) const ROUTES: [(&str, &str); 13] = [
     ("/api/v1/quote/{exchange}/{*symbol}", "best bid and offer"),
     ("/api/v1/lanes", "every lane with its state and evidence; ?source= &state= &instrument= &channel="),
     ("/api/v1/links", "every connection to a source"),
+    (
+        "/api/v1/ledger",
+        "where lanes are not complete, why, and what became of it; ?source= &instrument= &channel=",
+    ),
+    (
+        "/api/v1/subscriptions",
+        "what is wanted of the sources; POST {source, instruments, channels} wants more; ?source=",
+    ),
+    ("/api/v1/subscriptions/{id}", "DELETE: it is wanted no longer"),
     ("/api/v1/stats", "rates, memory, clients"),
     ("/api/v1/stream", "the WebSocket stream"),
 ];
@@ -47,6 +58,9 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/trades/{exchange}/{*symbol}", get(trades::trades))
         .route("/api/v1/lanes", get(lanes::lanes))
         .route("/api/v1/links", get(lanes::links))
+        .route("/api/v1/ledger", get(ledger::ledger))
+        .route("/api/v1/subscriptions", get(subscriptions::list).post(subscriptions::add))
+        .route("/api/v1/subscriptions/{id}", delete(subscriptions::remove))
         .route("/api/v1/stats", get(stats::stats))
         .route("/api/v1/stream", get(stream::open))
         .fallback(not_found)

@@ -112,8 +112,16 @@ async fn a_port_in_use_is_named_with_what_to_do() {
     let world = world().await;
     let config = serve::Config { probe_port: world.at.http.port(), ..config() };
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let shared = (world.bus.clone(), world.metrics.clone());
-    let failed = serve::run(config, shared.0, shared.1, &[], || NOW, stopped).await;
+    let (bus, metrics) = (world.bus.clone(), world.metrics.clone());
+    let parts = serve::Parts {
+        bus,
+        metrics,
+        sources: &[],
+        desk: std::sync::Arc::new(feed::Desk::open(None).unwrap()),
+        clock: || NOW,
+        shutdown: stopped,
+    };
+    let failed = serve::run(config, parts).await;
     let Err(error @ Error::Bind { .. }) = failed else { panic!("it is in use") };
     let text = error.to_string();
     assert!(text.contains(&world.at.http.to_string()) && text.contains("serve.probe_port"), "{text}");

@@ -43,8 +43,15 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
     let bus = Arc::new(Bus::new(bus, NOW));
     let metrics = Arc::new(Metrics::new());
     let (stop, stopped) = watch::channel(false);
-    let shared = (Arc::clone(&bus), Arc::clone(&metrics));
-    let running = serve::run(config, shared.0, shared.1, &["v"], clock, stopped).await.unwrap();
+    let parts = serve::Parts {
+        bus: Arc::clone(&bus),
+        metrics: Arc::clone(&metrics),
+        sources: &["v"],
+        desk: Arc::new(feed::Desk::open(None).unwrap()),
+        clock: clock,
+        shutdown: stopped,
+    };
+    let running = serve::run(config, parts).await.unwrap();
     World { bus, metrics, at: running.addrs, stop, running }
 }
 

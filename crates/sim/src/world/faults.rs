@@ -6,7 +6,7 @@ use source::{Peer, SimControl, SimInput};
 impl World<'_> {
     /// A frame on its way, and what may happen to it.
     pub(super) fn deliver(&mut self, peer: Peer, mut bytes: Vec<u8>, binary: bool) {
-        let fault = if self.faulty { self.rng.u16(0..1_000) } else { 1_000 };
+        let fault = if self.faulty && self.may_suffer(peer) { self.rng.u16(0..1_000) } else { 1_000 };
         match fault {
             0..4 => return self.count("drop"),
             4..8 => {
@@ -41,6 +41,12 @@ impl World<'_> {
         }
     }
 
+    /// Whether faults may befall a connection: any, or of those that carry the same only the one by the first name.
+    fn may_suffer(&self, peer: Peer) -> bool {
+        let first = |wire: &super::Wire| wire.owner.1.link.0.is_multiple_of(self.width);
+        !self.one_side || self.wires.get(&peer).is_some_and(first)
+    }
+
     pub(super) fn count(&mut self, kind: &'static str) {
         *self.injected.entry(kind).or_default() += 1;
     }
@@ -52,10 +58,14 @@ impl World<'_> {
         }
         let next = self.rng.u64(2_000..12_000);
         self.later(next, Due::Fault);
-        let pick = self.rng.usize(0..self.wires.len().max(1));
-        let peer = self.wires.keys().nth(pick).copied();
+        let mut peers: Vec<Peer> = self.wires.keys().copied().collect();
+        peers.retain(|peer| self.may_suffer(*peer));
+        let pick = self.rng.usize(0..peers.len().max(1));
+        let peer = peers.get(pick).copied();
         let mut said = Vec::new();
-        match (self.rng.u8(0..8), peer) {
+        // What befalls the venue or the clock befalls every connection.
+        let kinds = if self.one_side { 2 } else { 8 };
+        match (self.rng.u8(0..kinds), peer) {
             (0, Some(peer)) => {
                 self.count("cut");
                 self.sim.on(SimInput::Closed { peer }, self.now, &mut said);

@@ -5,9 +5,7 @@ use super::super::port::{Io, OUTBOX_MAX, Out};
 use super::{Half, Halt, State};
 use model::{Body, Event, Ts};
 use source::{Action, Fault, Input};
-
-/// How often the engine may send a session back within one input.
-const RESYNCS_MAX: u32 = 64;
+use std::sync::Arc;
 
 impl Half {
     /// Hands an input to the session and does what it asks for.
@@ -20,36 +18,11 @@ impl Half {
             Input::Reply { body, .. } => body,
             _ => &[],
         };
-        self.settle(Some(shown), now, common, out)
-    }
-
-    /// Does what the session has asked for, and sends it back to books that the engine found wrong.
-    pub fn settle(
-        &mut self,
-        shown: Option<&[u8]>,
-        now: Ts,
-        common: &mut Common,
-        out: &mut Out,
-    ) -> Option<Halt> {
         let mut halt = None;
         let mut actions = std::mem::take(&mut common.actions);
-        let mut rounds = 0;
-        loop {
-            for action in actions.drain(..) {
-                let wants = self.act(action, shown.unwrap_or_default(), now, common, out);
-                halt = halt.or(wants);
-            }
-            let Some(resync) = common.resyncs.pop() else { break };
-            rounds += 1;
-            if rounds > RESYNCS_MAX {
-                common.resyncs.clear();
-                let why = "books break as soon as they start".to_owned();
-                halt = halt.or(Some(Halt { fault: Fault::Protocol, why, gone: false }));
-                break;
-            }
-            common.counters.resyncs += 1;
-            let engine::Resync { instrument, channel, .. } = resync;
-            self.session.on(Input::Resync { instrument, channel }, now, &mut actions);
+        for action in actions.drain(..) {
+            let wants = self.act(action, shown, now, common, out);
+            halt = halt.or(wants);
         }
         common.actions = actions;
         halt
@@ -88,24 +61,14 @@ impl Half {
         None
     }
 
-    /// Passes an event through the engine, to the readers or into the shadow.
+    /// Tells an event, as far as it is news.
     #[inline]
-    pub fn emit(&mut self, event: Event, common: &mut Common, out: &mut Out) {
-        if let Some(shadow) = &mut self.shadow {
-            common.resyncs.extend(self.engine.on(event, &mut common.shadowed));
-            for event in common.shadowed.drain(..) {
-                shadow.on(event);
-            }
-            return;
-        }
-        if !common.prints.pass(&event) {
-            return;
-        }
-        if matches!(event.body, Body::Instrument) {
-            common.redefine(&event.instrument);
+    fn emit(&self, event: Event, common: &mut Common, out: &mut Out) {
+        if matches!(event.body, Body::Instrument) && common.redefine(&event.instrument) {
+            common.defined.push((self.link, Arc::clone(&event.instrument)));
         }
         let mark = out.events.len();
-        common.resyncs.extend(self.engine.on(event, &mut out.events));
+        common.merge.on(self.link, event, &mut out.events);
         for event in out.events.get(mark..).unwrap_or_default() {
             common.counters.event(event);
         }

@@ -26,7 +26,10 @@ static SPEC: Spec = Spec {
         heartbeat_ms: 30_000,
         lifetime_ms: None,
     }],
-    channels: &[ChannelSpec { channel: Channel::Book, proof: model::Proof::Sequence, quiet_ms: None }],
+    channels: &[
+        ChannelSpec { channel: Channel::Book, proof: model::Proof::Sequence, quiet_ms: None },
+        ChannelSpec { channel: Channel::Trades, proof: model::Proof::Sequence, quiet_ms: None },
+    ],
     frame_bytes_max: 1_000,
 };
 
