@@ -232,6 +232,8 @@ impl Merge {
         let shared = self.books.entry(key).or_default();
         match shared.has(link) {
             Has::Nothing => {}
+            // A number that was there before is not: the frame was damaged.
+            _ if seq.is_none() && stands.is_some() => self.distrust(key, link, event, now, told),
             Has::Linked if seq.is_none() || prev == stands => {
                 // A state that follows itself is a sign of life; one connection's is enough.
                 let repeated = seq.is_some() && prev == seq && self.sides.first() != Some(&link);
@@ -242,14 +244,8 @@ impl Merge {
             }
             Has::Linked => match shared.when(seq) {
                 Some(first) => self.count(link, |c| c.came_late(first, now)),
-                None if seq > stands => {
-                    // It passed the state that was told without standing there: its states are others.
-                    let cause = GapCause::Sequence;
-                    let resync = engine::Resync { instrument: key.0, channel: key.1, cause };
-                    self.resyncs.push((link, resync));
-                    let gap = model::Gap { cause, from_seq: stands, to_seq: seq };
-                    self.on_gap(key, link, Event { body: Body::Gap(gap), ..event }, now, told);
-                }
+                // It passed the state that was told without standing there: its states are others.
+                None if seq > stands => self.distrust(key, link, event, now, told),
                 None => {}
             },
             Has::Standby if shared.when(seq).is_some() => shared.set(link, State::Linked),
@@ -260,6 +256,15 @@ impl Merge {
                 }
             }
         }
+    }
+
+    /// A connection's book cannot be joined to what was told: it is lost there, and its session starts it again.
+    fn distrust(&mut self, key: Key, link: LinkId, event: Event, now: Ts, told: &mut Vec<Event>) {
+        let cause = GapCause::Sequence;
+        self.resyncs.push((link, engine::Resync { instrument: key.0, channel: key.1, cause }));
+        let from_seq = self.engine.book(key.0, key.1).and_then(Book::seq);
+        let gap = model::Gap { cause, from_seq, to_seq: seq_of(&event) };
+        self.on_gap(key, link, Event { body: Body::Gap(gap), ..event }, now, told);
     }
 
     fn on_gap(&mut self, key: Key, link: LinkId, event: Event, now: Ts, told: &mut Vec<Event>) {
