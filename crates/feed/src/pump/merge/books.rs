@@ -295,6 +295,10 @@ impl Merge {
         let mut waiting = VecDeque::from([(link, event)]);
         while let Some((link, event)) = waiting.pop_front() {
             let seq = seq_of(&event);
+            if !self.follows(key, &event) {
+                // Another one has brought it in the meantime.
+                continue;
+            }
             self.take(link, event, told);
             if self.engine.book(key.0, key.1).is_none() {
                 return self.broke(key, now, told);
@@ -306,6 +310,13 @@ impl Merge {
                 waiting.extend(deltas.into_iter().map(|delta| (healer, delta)));
             }
         }
+    }
+
+    /// Whether a delta follows the state that was told; of a book without numbers nobody can say.
+    fn follows(&self, key: Key, event: &Event) -> bool {
+        let Body::Delta(delta) = &event.body else { return true };
+        let stands = self.engine.book(key.0, key.1).and_then(Book::seq);
+        delta.seq.is_none() || delta.prev_seq == stands
     }
 
     /// The book goes on by another connection's whole book.
