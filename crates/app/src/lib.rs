@@ -7,5 +7,6 @@ pub mod replay;
 pub mod soak;
 pub mod sources;
 pub mod status;
+pub mod subscriptions;
 pub mod term;
 pub mod topology;

@@ -2,7 +2,7 @@
 
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
-use app::{demo, replay, soak, status, topology};
+use app::{demo, replay, soak, status, subscriptions, topology};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +39,8 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// What a running platform wants of its sources: show it, want more, want less.
+    Subscriptions(subscriptions::Args),
     /// Simulate sessions against simulators under faults, by seed, in virtual time.
     Soak(soak::Args),
 }
@@ -107,6 +109,7 @@ fn carry_out(command: Command) -> Result<u8> {
         }
         Command::Replay(args) => replay::run(&args),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Subscriptions(args) => block_on(subscriptions::run(args)),
         Command::Config { what } => configure(what),
         Command::Soak(args) => soak::run(&args),
     }

@@ -52,12 +52,12 @@ impl Selector {
             let lower = word.to_lowercase();
             if let Some(found) = kind_of(&lower) {
                 kind = Some(found);
-            } else if !FILLERS.contains(&lower.as_str()) {
-                if let Some(before) = quote.replace(word.to_uppercase()) {
-                    return Err(format!(
-                        "`{text}`: neither `{before}` nor `{word}` is a kind (spot, perpetual, future, option), and only one can be the quote"
-                    ));
-                }
+            } else if !FILLERS.contains(&lower.as_str())
+                && let Some(before) = quote.replace(word.to_uppercase())
+            {
+                return Err(format!(
+                    "`{text}`: of `{before}` and `{word}` one is no kind (spot, perpetual, future, option) and no quote"
+                ));
             }
         }
         Ok(Self::Top { n, kind, quote })
@@ -190,7 +190,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         assert_eq!(found("DOGE").unwrap_err(), "`DOGE`: no instrument of this name is listed");
         assert!(found("top many").unwrap_err().contains("a number"));
-        assert!(found("top 5 big USDT").unwrap_err().contains("neither `BIG`"));
+        assert!(found("top 5 big USDT").unwrap_err().contains("of `BIG` and `USDT`"));
         assert!(found("X*").unwrap_err().contains("fits nothing"));
         assert_eq!(found(" ").unwrap_err(), "an empty name");
     }

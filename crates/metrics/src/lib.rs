@@ -51,6 +51,16 @@ pub struct Feed {
     pub events: Family<SourceChannel, Counter>,
     /// Gaps by source and cause.
     pub gaps: Family<SourceCause, Counter>,
+    /// Events that came first by one of several connections that carry the same.
+    pub first: Family<SourceSide, Counter>,
+    /// Copies that came after another connection's.
+    pub late: Family<SourceSide, Counter>,
+    /// By how much these came later, summed.
+    pub late_seconds: Family<SourceSide, Counter<f64, AtomicU64>>,
+    /// Books that went on by a connection after another had lost them.
+    pub healed: Family<SourceSide, Counter>,
+    /// Live books held against the venue's REST books, by what came of it.
+    pub referee: Family<SourceVerdict, Counter>,
 }
 
 /// Checks on books.
@@ -131,6 +141,24 @@ pub struct SourceChannel {
     pub source: &'static str,
     /// The channel's name.
     pub channel: &'static str,
+}
+
+/// Who told us, and by which of the connections that carry the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceSide {
+    /// The source's name.
+    pub source: &'static str,
+    /// Counted from 0.
+    pub side: u32,
+}
+
+/// Whose book, and what the venue's REST book says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceVerdict {
+    /// The source's name.
+    pub source: &'static str,
+    /// `equal`, `different` or `undecided`.
+    pub verdict: &'static str,
 }
 
 /// Whose gap, and why.
@@ -227,6 +255,11 @@ impl Feed {
         part.add("links_up", "Connections that are open", &self.links_up);
         part.add("events", "Events by source and channel", &self.events);
         part.add("gaps", "Gaps by source and cause", &self.gaps);
+        part.add("first_events", "Events that came first by a connection of several", &self.first);
+        part.add("late_events", "Copies that came after another connection's", &self.late);
+        part.add("late_seconds", "By how much copies came later, summed", &self.late_seconds);
+        part.add("healed_books", "Books that went on by another connection", &self.healed);
+        part.add("referee_books", "Live books held against the venue's REST books", &self.referee);
     }
 }
 

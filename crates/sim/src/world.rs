@@ -429,7 +429,7 @@ impl<'a> World<'a> {
             .iter()
             .map(Pump::verdicts)
             .fold((0, 0), |(equal, different), v| (equal + v.equal, different + v.different));
-        let healed = self.pumps.iter().flat_map(|pump| pump.sides()).map(|(_, side)| side.healed).sum();
+        let healed = self.pumps.iter().flat_map(Pump::sides).map(|(_, side)| side.healed).sum();
         let resyncs = self.pumps.iter().map(|pump| pump.counters().resyncs).sum();
         if truth.is_empty() {
             self.reader.wrong.push(format!("{} has no books", self.source.spec().name));

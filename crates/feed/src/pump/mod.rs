@@ -162,9 +162,10 @@ impl<'a> Pump<'a> {
         self.common.merge.engine.counters()
     }
 
-    /// What each connection has brought while there were others.
-    pub fn sides(&self) -> &[(LinkId, SideCount)] {
-        self.common.merge.counts()
+    /// What each connection has brought while there were others, by its place among the names.
+    pub fn sides(&self) -> impl Iterator<Item = (usize, SideCount)> {
+        let place = |link: &LinkId| self.links.iter().position(|name| name == link).unwrap_or_default();
+        self.common.merge.counts().iter().map(move |(link, count)| (place(link), *count))
     }
 
     /// What came of holding books against the venue's.

@@ -151,14 +151,12 @@ impl Repairs {
     fn done(&mut self, why: Option<&str>, now: Ts, common: &mut Common, out: &mut Out) {
         self.history = None;
         let Some(job) = self.waiting.pop_front() else { return };
-        match why {
-            Some(why) => job.give_up(why, now, common, out),
-            None => {
-                let (from_seq, to_seq) = job.seqs();
-                let fact = LaneFact::Repaired { from_seq, to_seq, events: job.filled };
-                job.tell(Body::Lane(fact), now, common, out);
-            }
+        if let Some(why) = why {
+            return job.give_up(why, now, common, out);
         }
+        let (from_seq, to_seq) = job.seqs();
+        let fact = LaneFact::Repaired { from_seq, to_seq, events: job.filled };
+        job.tell(Body::Lane(fact), now, common, out);
     }
 }
 

@@ -149,7 +149,7 @@ fn of_two_copies_the_first_is_told_whoever_brings_it() {
         world.told(),
         ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1", "delta 14 epoch 1"]
     );
-    let sides: Vec<_> = world.pump.sides().iter().map(|(_, c)| (c.first, c.late)).collect();
+    let sides: Vec<_> = world.pump.sides().map(|(_, c)| (c.first, c.late)).collect();
     assert_eq!(sides, [(2, 2), (2, 2)]);
 }
 
@@ -164,7 +164,7 @@ fn a_book_that_one_connection_loses_goes_on_by_the_other() {
     world.say(b, "delta 11 12");
     world.say(b, "delta 12 13");
     assert_eq!(world.told(), ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1"]);
-    assert_eq!(world.pump.sides().iter().map(|(_, c)| c.healed).sum::<u64>(), 1);
+    assert_eq!(world.pump.sides().map(|(_, c)| c.healed).sum::<u64>(), 1);
 }
 
 #[test]

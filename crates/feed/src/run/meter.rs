@@ -1,10 +1,10 @@
 //! Brings what a pump has counted into the metrics.
 
-use crate::pump::{Counters, Pump};
-use metrics::{Metrics, Source, SourceCause, SourceChannel};
+use crate::pump::{Counters, Pump, SideCount, Verdicts};
+use metrics::{Metrics, Source, SourceCause, SourceChannel, SourceSide, SourceVerdict};
 use model::{Channel, GapCause};
 
-const CAUSES: [GapCause; 8] = [
+const CAUSES: [GapCause; 9] = [
     GapCause::Sequence,
     GapCause::Checksum,
     GapCause::Crossed,
@@ -13,6 +13,7 @@ const CAUSES: [GapCause; 8] = [
     GapCause::Scale,
     GapCause::Overflow,
     GapCause::VenueReset,
+    GapCause::Referee,
 ];
 
 /// What the metrics know of one pump.
@@ -21,6 +22,8 @@ pub struct Meter {
     counted: Counters,
     checked: engine::Counters,
     links_up: i64,
+    sides: Vec<SideCount>,
+    verdicts: Verdicts,
 }
 
 impl Meter {
@@ -53,9 +56,36 @@ impl Meter {
         engine.crossed.get_or_create(&label).inc_by(new.crossed - old.crossed);
         engine.locked.get_or_create(&label).inc_by(new.locked - old.locked);
         engine.trimmed_levels.get_or_create(&label).inc_by(new.trimmed - old.trimmed);
+        self.compared(source, pump, metrics);
         self.links(source, pump.links_up() as i64, metrics);
         self.counted = pump.counters().clone();
         self.checked = new;
+    }
+
+    /// What several connections brought, and what the venue's REST books say.
+    fn compared(&mut self, source: &'static str, pump: &Pump<'_>, metrics: &Metrics) {
+        let feed = &metrics.feed;
+        for (place, new) in pump.sides() {
+            if self.sides.len() <= place {
+                self.sides.resize(place + 1, SideCount::default());
+            }
+            let Some(old) = self.sides.get_mut(place) else { continue };
+            let label = SourceSide { source, side: place as u32 };
+            feed.first.get_or_create(&label).inc_by(new.first - old.first);
+            feed.late.get_or_create(&label).inc_by(new.late - old.late);
+            feed.late_seconds.get_or_create(&label).inc_by((new.late_ns - old.late_ns) as f64 / 1e9);
+            feed.healed.get_or_create(&label).inc_by(new.healed - old.healed);
+            *old = new;
+        }
+        let (new, old) = (pump.verdicts(), self.verdicts);
+        for (verdict, count) in [
+            ("equal", new.equal - old.equal),
+            ("different", new.different - old.different),
+            ("undecided", new.undecided - old.undecided),
+        ] {
+            feed.referee.get_or_create(&SourceVerdict { source, verdict }).inc_by(count);
+        }
+        self.verdicts = new;
     }
 
     /// The pump is gone.

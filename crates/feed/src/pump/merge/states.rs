@@ -19,7 +19,11 @@ impl Recent {
     pub fn passes(&mut self, event: &Event, speaks: bool) -> Result<(), Option<Ts>> {
         if matches!(event.body, Body::Instrument) {
             let known = self.last.back().is_some_and(|last| last.instrument == event.instrument);
-            return if known { Err(None) } else { Ok(self.note(event)) };
+            if known {
+                return Err(None);
+            }
+            self.note(event);
+            return Ok(());
         }
         let Some(ts) = event.stamp.ts_event else { return if speaks { Ok(()) } else { Err(None) } };
         let copy = |e: &&Event| e.stamp.ts_event == Some(ts) && e.body == event.body;
@@ -30,7 +34,8 @@ impl Recent {
         if !each && self.newest.is_some_and(|newest| ts < newest) {
             return Err(None);
         }
-        Ok(self.note(event))
+        self.note(event);
+        Ok(())
     }
 
     fn note(&mut self, event: &Event) {
