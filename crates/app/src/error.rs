@@ -45,6 +45,12 @@ pub enum Error {
     /// A simulator cannot start.
     #[error(transparent)]
     Sim(#[from] sim::Error),
+    /// The way to a source cannot be had.
+    #[error(transparent)]
+    Feed(#[from] feed::Error),
+    /// The past cannot be read.
+    #[error("{0}")]
+    History(String),
     /// A running platform cannot be asked.
     #[error("failed to ask {url}; is the platform running? (`qingxi run` or `qingxi demo`)")]
     Ask {

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod demo;
 pub mod error;
+pub mod history;
 pub mod replay;
 pub mod soak;
 pub mod sources;

@@ -2,6 +2,7 @@
 
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
+use app::history::{backfill, import};
 use app::{demo, replay, soak, status, subscriptions, topology};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -39,6 +40,10 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// Read the past of an instrument by REST, within the venue's limits.
+    Backfill(backfill::Args),
+    /// Read archive files of venues and of Tardis.
+    Import(import::Args),
     /// What a running platform wants of its sources: show it, want more, want less.
     Subscriptions(subscriptions::Args),
     /// Simulate sessions against simulators under faults, by seed, in virtual time.
@@ -110,6 +115,11 @@ fn carry_out(command: Command) -> Result<u8> {
         Command::Replay(args) => replay::run(&args),
         Command::Status(args) => block_on(status::run(args)),
         Command::Subscriptions(args) => block_on(subscriptions::run(args)),
+        Command::Backfill(args) => {
+            log("warn", false);
+            block_on(backfill::run(args))
+        }
+        Command::Import(args) => import::run(&args),
         Command::Config { what } => configure(what),
         Command::Soak(args) => soak::run(&args),
     }

@@ -93,12 +93,12 @@ fn print(body: &Value) {
         let colour = if problems.is_empty() { "0" } else { "33" };
         table.row(vec![
             Cell::right(number(one, "id")),
-            Cell::left(text(one, "source")),
-            Cell::left(words(one, "instruments")),
-            Cell::left(words(one, "channels")),
-            Cell::left(text(one, "origin")),
+            Cell::left(&text(one, "source")),
+            Cell::left(&words(one, "instruments")),
+            Cell::left(&words(one, "channels")),
+            Cell::left(&text(one, "origin")),
             Cell::right(number(one, "resolved")),
-            Cell::left(problems).coloured(colour),
+            Cell::left(&problems).coloured(colour),
         ]);
     }
     table.print();

@@ -2,6 +2,7 @@
 //!
 //! All decisions are made in [`pump`], which is pure; [`net`] carries them out. Only [`clock`] reads the clock.
 
+mod client;
 pub mod clock;
 mod config;
 mod desk;
@@ -12,6 +13,7 @@ pub mod pump;
 mod run;
 mod select;
 
+pub use client::Client;
 pub use config::SourceConfig;
 pub use desk::{Desk, Refusal, Subscription};
 pub use error::{Error, Result};

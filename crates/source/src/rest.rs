@@ -49,6 +49,15 @@ pub trait Rest: Sync {
         Err(NOT_OFFERED)
     }
 
+    /// Reads a row of the venue's public archive files (CSV) of `past.channel` and `past.instrument`. `ts_recv` is the
+    /// venue's time: nobody heard it then.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no row of such a file.
+    fn archive(&self, _past: &Past, _row: &[&str]) -> Result<Event, Malformed> {
+        Err(NOT_OFFERED)
+    }
+
     /// Reads a part of the past; `None` where the venue does not keep it.
     fn history(&self, _past: Past) -> Option<Box<dyn History>> {
         None

@@ -17,9 +17,9 @@ pub async fn ask(shared: Arc<Shared>) {
     let Some(Request { endpoint, path, weight }) = rest.time() else { return };
     let mut best: Option<(u64, i64)> = None;
     for _ in 0..ASKS {
-        shared.may_ask(endpoint, weight).await;
+        shared.client.may_ask(endpoint, weight).await;
         let asked = clock::now();
-        let answer = shared.net.fetch(endpoint, &path).await;
+        let answer = shared.client.net.fetch(endpoint, &path).await;
         let heard = clock::now();
         let Ok(theirs) = rest.read_time(&answer.body) else { continue };
         if answer.status != 200 {

@@ -1,6 +1,7 @@
 //! The venue's lists of instruments.
 
 use super::Shared;
+use crate::client::said;
 use crate::clock;
 use model::{Catalogue, Decimal, Instrument, InstrumentId, LinkFact, LinkId};
 use source::{Request, Source};
@@ -40,7 +41,7 @@ impl Listings {
         let mut found = Found { complete: true, ..Found::default() };
         let mut faults: Vec<String> = Vec::new();
         if let Some(first) = self.requests.first().filter(|_| !self.up) {
-            let url = shared.net.rest(first.endpoint).into();
+            let url = shared.client.net.rest(first.endpoint).into();
             shared.link(LinkFact::Connecting { link: LINK, url }, clock::now());
         }
         for request in &self.requests {
@@ -59,10 +60,7 @@ impl Listings {
                     }
                 }
                 Some(Err(fault)) => faults.push(format!("{path}: {fault}")),
-                None => {
-                    let begin = answer.body.get(..200).unwrap_or(&answer.body).escape_ascii();
-                    faults.push(format!("{path}: status {}: {begin}", answer.status));
-                }
+                None => faults.push(format!("{path}: {}", said(&answer))),
             }
         }
         self.show(shared, &faults, retry_ms);

@@ -7,11 +7,12 @@ mod record;
 mod shard;
 mod wants;
 
+use crate::client::{Client, wait};
 use crate::config::SourceConfig;
 use crate::desk::Desk;
 use crate::error::Result;
 use crate::limits::Limiter;
-use crate::net::{Answer, Net};
+use crate::net::Answer;
 use crate::{clock, pump};
 use bus::Bus;
 use listings::Listings;
@@ -20,7 +21,7 @@ use record::Recorder;
 use shard::{Line, Order, Plan};
 use source::Source;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -41,10 +42,6 @@ const CONNECTIONS_MAX: u32 = 8;
 
 /// How many definitions and changes may wait for a shard.
 const ORDERS_MAX: usize = 4_096;
-/// How long nothing is asked after a 429 that does not say, in ms.
-const TOO_MANY_MS: u64 = 10_000;
-/// How long nothing is asked after a 418 that does not say, in ms.
-const BANNED_MS: u64 = 120_000;
 
 /// What a source is run in.
 #[derive(Clone)]
@@ -68,13 +65,11 @@ pub struct Context {
 /// What all shards of a source share.
 pub(crate) struct Shared {
     source: &'static dyn Source,
-    net: Net,
+    client: Client,
     context: Context,
     recorder: Option<Recorder>,
     /// How often connections may be opened, by endpoint.
     connects: Vec<Mutex<Limiter>>,
-    /// How much may be asked by REST, by endpoint.
-    weights: Vec<Mutex<Limiter>>,
     star: Arc<Instrument>,
     /// How often a live book is held against the venue's, in ms.
     referee_ms: u64,
@@ -95,18 +90,14 @@ pub async fn run_source(source: &'static dyn Source, config: &SourceConfig, cont
         return Ok(());
     }
     let spec = source.spec();
-    let net = Net::new(spec, &config.hosts)?;
-    let recorder = context.tape.clone().map(|tape| Recorder::new(tape, spec, &net)).transpose()?;
-    let limits = |rate: fn(&source::Endpoint) -> source::Rate| {
-        spec.endpoints.iter().map(|e| Mutex::new(Limiter::new(rate(e)))).collect()
-    };
+    let client = Client::new(source, &config.hosts)?;
+    let recorder = context.tape.clone().map(|tape| Recorder::new(tape, spec, &client.net)).transpose()?;
     let shared = Shared {
         source,
-        net,
+        client,
         context,
         recorder,
-        connects: limits(|e| e.connects),
-        weights: limits(|e| e.weight),
+        connects: spec.endpoints.iter().map(|e| Mutex::new(Limiter::new(e.connects))).collect(),
         star: pump::pseudo(spec.name),
         referee_ms: config.referee_ms,
     };
@@ -311,26 +302,13 @@ impl Shared {
         wait(self.connects.get(endpoint), 1).await;
     }
 
-    /// Waits until so much may be asked of the endpoint.
-    async fn may_ask(&self, endpoint: usize, weight: u32) {
-        wait(self.weights.get(endpoint), weight).await;
-    }
-
     /// Asks by REST within the endpoint's limits, and keeps the answer where answers are kept.
     async fn fetch(&self, link: LinkId, endpoint: usize, path: &str, weight: u32) -> Answer {
-        self.may_ask(endpoint, weight).await;
-        let answer = self.net.fetch(endpoint, path).await;
-        let default_ms = if answer.status == 418 { BANNED_MS } else { TOO_MANY_MS };
-        if matches!(answer.status, 418 | 429)
-            && let Some(limiter) = self.weights.get(endpoint)
-        {
-            let until = clock::now().plus_ms(answer.retry_ms.unwrap_or(default_ms));
-            limiter.lock().unwrap_or_else(PoisonError::into_inner).block(until);
-        }
+        let answer = self.client.fetch(endpoint, path, weight).await;
         if let Some(recorder) = &self.recorder
             && answer.status != 0
         {
-            let url = format!("{}{path}", self.net.rest(endpoint));
+            let url = format!("{}{path}", self.client.net.rest(endpoint));
             let entry = tape::Entry::Reply { url: Some(&url), status: answer.status, body: &answer.body };
             recorder.put(clock::now(), link, entry);
         }
@@ -341,15 +319,4 @@ impl Shared {
 /// Returns when it is time to stop, or nobody is left who could say so.
 pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     _ = shutdown.wait_for(|stop| *stop).await;
-}
-
-/// Waits until the limiter allows `weight`.
-async fn wait(limiter: Option<&Mutex<Limiter>>, weight: u32) {
-    let Some(limiter) = limiter else { return };
-    loop {
-        let now = clock::now();
-        let taken = limiter.lock().unwrap_or_else(PoisonError::into_inner).take(weight, now);
-        let Err(at) = taken else { return };
-        tokio::time::sleep(clock::until(at, now).max(Duration::from_millis(1))).await;
-    }
 }

@@ -150,7 +150,7 @@ impl<'a> Task<'a> {
         let endpoint = plan.shard.endpoint;
         let path = plan.shard.path.clone().unwrap_or_default();
         let socket = plan.shard.path.is_some();
-        let host = if socket { shared.net.ws(endpoint) } else { shared.net.rest(endpoint) };
+        let host = if socket { shared.client.net.ws(endpoint) } else { shared.client.net.rest(endpoint) };
         let seed = shared.context.seed
             ^ clock::now().0.cast_unsigned()
             ^ plan.links.first().map_or(0, |link| u64::from(link.0));
@@ -233,7 +233,7 @@ impl<'a> Task<'a> {
         let shared = Arc::clone(self.shared);
         let handle = self.opening.spawn(async move {
             shared.may_connect(endpoint).await;
-            (conn, shared.net.open(endpoint, &path).await)
+            (conn, shared.client.net.open(endpoint, &path).await)
         });
         self.handles.insert(conn, handle);
     }
@@ -242,7 +242,7 @@ impl<'a> Task<'a> {
         self.handles.remove(&conn);
         match result {
             Ok(socket) => {
-                let url = format!("{}{}", self.shared.net.ws(self.endpoint), self.path);
+                let url = format!("{}{}", self.shared.client.net.ws(self.endpoint), self.path);
                 self.record(conn, Entry::Connect { url: &url });
                 self.sockets.push((conn, socket));
                 self.on(In::Opened { conn }).await;

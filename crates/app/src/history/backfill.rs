@@ -1,0 +1,214 @@
+//! `qingxi backfill`: reads the past of an instrument by REST, within the venue's limits. Stopped at any instant it goes
+//! on where it was when it is started again.
+
+use super::{Output, instant, shown};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::sources::named;
+use crate::term::paint;
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{Channel, Instrument, Lookup, Ts};
+use serde::{Deserialize, Serialize};
+use source::Past;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Reads the past of an instrument by REST.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Of which source.
+    #[arg(long)]
+    source: String,
+    /// Which instrument, by any common spelling.
+    #[arg(long)]
+    instrument: String,
+    /// `trades`, `agg_trades` or `bars`.
+    #[arg(long)]
+    channel: String,
+    /// From here on: 2026-11-20, 2026-11-20T12:00:00Z, or milliseconds since 1970.
+    #[arg(long, value_parser = instant)]
+    from: Ts,
+    /// To before here; now where left out.
+    #[arg(long, value_parser = instant)]
+    to: Option<Ts>,
+    /// The interval of bars.
+    #[arg(long, default_value = "1m")]
+    interval: String,
+    /// The folder that events are written to, in a file for each source, instrument and channel.
+    #[arg(long, default_value = "qingxi-data/history")]
+    out: PathBuf,
+    /// The config; its `hosts` of the source are in force.
+    #[arg(short, long, env = "QINGXI_CONFIG")]
+    config: Option<PathBuf>,
+    /// An endpoint that is to be found elsewhere: `spot=http://127.0.0.1:9000`; several times for several.
+    #[arg(long = "host", value_name = "ENDPOINT=URL")]
+    hosts: Vec<String>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How far a file is.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+struct Progress {
+    /// From where it begins, in ns.
+    from: i64,
+    /// Up to where all is there, in ns.
+    reached: i64,
+    /// How long the file is then.
+    bytes: u64,
+    events: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where source, instrument or channel are not to be had, or the venue or the disk refuse.
+pub async fn run(args: Args) -> Result<u8> {
+    let Some(source) = named(&args.source) else {
+        return Err(Error::UnknownSource { name: args.source });
+    };
+    let channel = Channel::parse(&args.channel)
+        .filter(|c| matches!(c, Channel::Trades | Channel::AggTrades | Channel::Bars))
+        .ok_or_else(|| Error::History(format!("`{}` is none of trades, agg_trades, bars", args.channel)))?;
+    let client = feed::Client::new(source, &hosts(&args)?)?;
+    let catalogue = client.catalogue().await.map_err(Error::History)?;
+    let instrument = match catalogue.find(source.spec().name, &args.instrument) {
+        Lookup::Found(instrument) => instrument,
+        Lookup::Ambiguous(names) => {
+            let words = format!("`{}` may mean {}", args.instrument, names.join(", "));
+            return Err(Error::History(words));
+        }
+        Lookup::Unknown => {
+            return Err(Error::History(format!("{} lists no `{}`", args.source, args.instrument)));
+        }
+    };
+    let to = args.to.unwrap_or_else(feed::clock::now);
+    let path = file(&args, channel, &instrument);
+    let beside = path.with_extension("progress");
+    let before = std::fs::read(&beside).ok().and_then(|text| serde_json::from_slice::<Progress>(&text).ok());
+    let before = before.filter(|p| p.from == args.from.0);
+    let fresh = Progress { from: args.from.0, reached: args.from.0, bytes: 0, events: 0 };
+    let resumed = before.is_some();
+    let mut progress = before.unwrap_or(fresh);
+    let mut output = Output::open(&path, progress.bytes)?;
+    output.events = progress.events;
+    let bar = bar(&args, to);
+    bar.set_position(position(&args, Ts(progress.reached)));
+    let past = Past {
+        source: source.spec().name,
+        instrument: Arc::clone(&instrument),
+        channel,
+        interval: args.interval.clone(),
+        from: Ts(progress.reached),
+        to,
+        ids: None,
+    };
+    let mut failed = None;
+    let read = client
+        .past(past, |events, reached| {
+            let kept = keep(&mut output, &mut progress, events, reached, &beside);
+            bar.set_position(position(&args, reached));
+            bar.set_message(format!("{} events, at {}", output.events, shown(reached)));
+            kept.map_err(|error| {
+                let words = error.to_string();
+                failed = Some(error);
+                words
+            })
+        })
+        .await;
+    bar.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Err(why) = read {
+        let at = shown(Ts(progress.reached));
+        return Err(Error::History(format!(
+            "{why}; {} events up to {at} are in {}, and the same command goes on from there",
+            output.events,
+            path.display()
+        )));
+    }
+    keep(&mut output, &mut progress, Vec::new(), to, &beside)?;
+    report(&args, &instrument, &path, &output, resumed);
+    Ok(0)
+}
+
+/// Writes events, and then that they are there.
+fn keep(
+    output: &mut Output,
+    progress: &mut Progress,
+    events: Vec<model::Event>,
+    reached: Ts,
+    beside: &Path,
+) -> Result<()> {
+    for event in events {
+        output.put(event)?;
+    }
+    output.sync()?;
+    progress.reached = reached.0;
+    (progress.bytes, progress.events) = (output.bytes, output.events);
+    let new = beside.with_extension("progress-new");
+    let text = serde_json::to_vec(progress).unwrap_or_default();
+    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, beside));
+    written.map_err(|source| Error::Write { path: beside.to_owned(), source })
+}
+
+fn hosts(args: &Args) -> Result<BTreeMap<String, String>> {
+    let config = config::load(args.config.as_deref())?;
+    let of_source = config.sources.into_iter().find(|s| s.name == args.source);
+    let mut hosts = of_source.map(|s| s.hosts).unwrap_or_default();
+    for text in &args.hosts {
+        let (name, url) = text
+            .split_once('=')
+            .ok_or_else(|| Error::History(format!("`--host {text}`: wanted is ENDPOINT=URL")))?;
+        hosts.insert(name.to_owned(), url.to_owned());
+    }
+    Ok(hosts)
+}
+
+/// `<out>/<source>/<product>_<symbol>.<channel>[.<interval>].jsonl`, without what file systems dislike.
+fn file(args: &Args, channel: Channel, instrument: &Instrument) -> PathBuf {
+    let plain = |text: &str| -> String {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect()
+    };
+    let product = if instrument.product.is_empty() { "" } else { &format!("{}_", instrument.product) };
+    let interval = if channel == Channel::Bars { format!(".{}", args.interval) } else { String::new() };
+    let name = format!("{}{}.{}{interval}.jsonl", plain(product), plain(&instrument.symbol), channel.name());
+    args.out.join(&args.source).join(name)
+}
+
+fn bar(args: &Args, to: Ts) -> ProgressBar {
+    if args.json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(position(args, to));
+    let style = ProgressStyle::with_template("{wide_bar} {percent}% {eta} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn position(args: &Args, reached: Ts) -> u64 {
+    reached.ms_since(args.from).max(0).unsigned_abs()
+}
+
+fn report(args: &Args, instrument: &Instrument, path: &Path, output: &Output, resumed: bool) {
+    if args.json {
+        println!(
+            "{}",
+            serde_json::json!({ "instrument": &*instrument.name, "events": output.events, "bytes": output.bytes,
+                "file": path.display().to_string(), "resumed": resumed })
+        );
+        return;
+    }
+    let resumed = if resumed { " (gone on from an earlier run)" } else { "" };
+    println!(
+        "{} {} events of {} in {}{resumed}",
+        paint("done:", "32"),
+        output.events,
+        instrument.name,
+        path.display()
+    );
+}
