@@ -52,7 +52,7 @@ async fn measure(source: &'static dyn Source, rate: u32) -> Result<Vec<String>, 
     let (stop, stopped) = watch::channel(false);
     let start = feed::clock::now();
     let setup = SimSetup { start, instruments: 2, moves_per_s: rate, ..SimSetup::default() };
-    let host = Host::start(source, &setup, &[], feed::clock::now, stopped.clone()).await?;
+    let host = Host::start(source, source.sim(&setup), &[], feed::clock::now, stopped.clone()).await?;
     let (mut config, name) = (Config::default(), source.spec().name);
     (config.serve.http_port, config.serve.metrics_port, config.serve.probe_port) = (0, 0, 0);
     config.run.subscriptions = std::path::PathBuf::new();

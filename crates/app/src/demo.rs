@@ -1,15 +1,14 @@
-//! `qingxi demo` and `qingxi sim`: the simulators of all sources on real ports.
+//! `qingxi demo`: the simulators of all sources on real ports, and the whole platform on them.
 
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::sources::SOURCES;
+use crate::error::Result;
+use crate::simulate::{Venue, venues};
 use crate::term::{Cell, Table, paint};
 use crate::topology::{Platform, print_where, until_stopped};
 use bus::{BookState, Bus};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::Channel;
-use sim::Host;
-use source::{SimBook, SimControl, SimSetup, Source};
+use source::{SimBook, SimControl, SimSetup};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,32 +47,6 @@ pub struct Args {
     json: bool,
 }
 
-/// Starts the simulators alone.
-#[derive(clap::Args, Debug)]
-pub struct SimArgs {
-    /// The same seed gives the same markets.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Only this source.
-    #[arg(long)]
-    source: Option<String>,
-    /// Instruments that each product lists.
-    #[arg(long, default_value_t = 6)]
-    instruments: usize,
-    /// Level changes and trades in a second, of each source.
-    #[arg(long, default_value_t = 400)]
-    moves_per_s: u32,
-    /// How long a connection may live, in ms, instead of the venue's own time.
-    #[arg(long)]
-    lifetime_ms: Option<u64>,
-    /// The first port; the endpoints take it and those after it. 0 takes any that are free.
-    #[arg(long, default_value_t = 0)]
-    port: u16,
-    /// Prints the addresses as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// `60s`, `5m`, `2h` or plain seconds.
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -85,29 +58,6 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
     };
     let number: u64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
     Ok(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
-/// One source's simulator.
-struct Venue {
-    source: &'static dyn Source,
-    host: Host,
-}
-
-async fn venues(
-    only: Option<&str>,
-    setup: &SimSetup,
-    mut port: u16,
-    stop: &watch::Receiver<bool>,
-) -> Result<Vec<Venue>> {
-    let mut all = Vec::new();
-    for source in SOURCES.iter().copied().filter(|s| only.is_none_or(|name| s.spec().name == name)) {
-        let count = source.spec().endpoints.len() as u16;
-        let ports: Vec<u16> = (0..count).map(|n| if port == 0 { 0 } else { port + n }).collect();
-        port += if port == 0 { 0 } else { count };
-        let host = Host::start(source, setup, &ports, feed::clock::now, stop.clone()).await?;
-        all.push(Venue { source, host });
-    }
-    Ok(all)
 }
 
 /// The platform's config for these venues: every instrument that they list, on every channel.
@@ -288,51 +238,4 @@ fn difference(bus: &Bus, truth: &SimBook) -> Option<String> {
     }
     let equal = view.levels.bids() == truth.bids && view.levels.asks() == truth.asks;
     (!equal).then(|| format!("{name}: the levels differ at {:?}", view.seq))
-}
-
-/// Runs the simulators alone.
-///
-/// # Errors
-/// Where a port cannot be had or the source is unknown.
-pub async fn simulate(args: SimArgs) -> Result<u8> {
-    if let Some(name) = args.source.as_deref().filter(|name| crate::sources::named(name).is_none()) {
-        return Err(Error::UnknownSource { name: name.to_owned() });
-    }
-    let (stop, stopped) = watch::channel(false);
-    let setup = SimSetup {
-        seed: args.seed,
-        start: feed::clock::now(),
-        instruments: args.instruments,
-        moves_per_s: args.moves_per_s,
-        lifetime_ms: args.lifetime_ms,
-        ..SimSetup::default()
-    };
-    let venues = venues(args.source.as_deref(), &setup, args.port, &stopped).await?;
-    if args.json {
-        let of = |venue: &Venue| {
-            let addrs =
-                venue.host.addrs.iter().map(|(name, addr)| ((*name).to_owned(), addr.to_string().into()));
-            (venue.source.spec().name.to_owned(), serde_json::Value::Object(addrs.collect()))
-        };
-        println!("{}", serde_json::Value::Object(venues.iter().map(of).collect()));
-    } else {
-        let mut table = Table::new(&["source", "endpoint", "WebSocket", "REST", "instead of"]);
-        for venue in &venues {
-            for ((name, addr), spec) in venue.host.addrs.iter().zip(venue.source.spec().endpoints) {
-                table.row(vec![
-                    Cell::left(venue.source.spec().name),
-                    Cell::left(name),
-                    Cell::left(&format!("ws://{addr}")),
-                    Cell::left(&format!("http://{addr}")),
-                    Cell::left(spec.ws),
-                ]);
-            }
-        }
-        table.print();
-        println!("paths, frames and limits are the venue's own; Ctrl-C stops");
-    }
-    until_stopped().await?;
-    // Where nobody listens any more the simulators have stopped already.
-    _ = stop.send(true);
-    Ok(0)
 }

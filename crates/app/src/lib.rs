@@ -5,6 +5,7 @@ pub mod demo;
 pub mod error;
 pub mod history;
 pub mod replay;
+pub mod simulate;
 pub mod soak;
 pub mod sources;
 pub mod status;

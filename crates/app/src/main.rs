@@ -3,7 +3,7 @@
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
 use app::history::{backfill, import};
-use app::{demo, replay, soak, status, subscriptions, topology};
+use app::{demo, replay, simulate, soak, status, subscriptions, topology};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ enum Command {
     /// Read the live venues and serve what they say.
     Run(RunArgs),
     /// Start the simulators alone, for anybody's bot.
-    Sim(demo::SimArgs),
+    Sim(simulate::Args),
     /// Replay recordings through the same code that live connections use.
     Replay(replay::Args),
     /// As `run`, with every raw frame kept as a tape.
@@ -110,7 +110,7 @@ fn carry_out(command: Command) -> Result<u8> {
         Command::Record(args) => run(&args, true),
         Command::Sim(args) => {
             log("info", false);
-            block_on(demo::simulate(args))
+            block_on(simulate::run(args))
         }
         Command::Replay(args) => replay::run(&args),
         Command::Status(args) => block_on(status::run(args)),

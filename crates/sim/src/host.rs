@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use model::Ts;
-use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Source};
+use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, Source};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -72,14 +72,13 @@ struct Answer {
 }
 
 impl Host {
-    /// Opens a port for each endpoint of the source on loopback and serves its simulator there until `shutdown` turns
-    /// true. `ports` names the ports in the order of the endpoints; a missing one or 0 takes any that is free.
+    /// Opens a port for each endpoint of the source on loopback and serves `sim` there until `shutdown` turns true. `ports` names the ports in the order of the endpoints; a missing one or 0 takes any that is free.
     ///
     /// # Errors
     /// [`Error::Listen`] where a port cannot be had.
     pub async fn start(
         source: &'static dyn Source,
-        setup: &SimSetup,
+        sim: Box<dyn Sim>,
         ports: &[u16],
         clock: fn() -> Ts,
         shutdown: watch::Receiver<bool>,
@@ -104,7 +103,7 @@ impl Host {
                 _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
             });
         }
-        tokio::spawn(own(source.sim(setup), received, clock, shutdown));
+        tokio::spawn(own(sim, received, clock, shutdown));
         Ok(Self { addrs, inputs })
     }
 
