@@ -143,7 +143,7 @@ impl Values {
         match &event.body {
             Body::Gap(_) if !event.channel.is_book() => {}
             Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => lane.keep_book(published, self.levels_max),
-            Body::Trade(_) => {
+            Body::Trade(_) | Body::Finding(_) => {
                 if lane.trades.len() >= self.trades_max {
                     lane.trades.pop_front();
                 }
@@ -167,7 +167,6 @@ impl Values {
             | Body::LongShortRatio(_)
             | Body::Greeks(_)
             | Body::Status(_)
-            | Body::Finding(_)
             | Body::Instrument => lane.newest = Some(Arc::clone(published)),
         }
     }

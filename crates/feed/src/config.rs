@@ -29,6 +29,8 @@ pub struct SourceConfig {
     /// How often a live book of each connection is held against the venue's REST book, in ms; never where 0. Default
     /// 10,000 (10 seconds).
     pub referee_ms: u64,
+    /// Whether frames are watched for changes of the venue's wire. Default true.
+    pub drift: bool,
     /// The public part of a key of the venue, where channels need a login. Default none.
     pub login_key: String,
     /// The secret part. Default none.
@@ -50,6 +52,7 @@ impl Default for SourceConfig {
             hosts: BTreeMap::new(),
             connections: 1,
             referee_ms: 10_000,
+            drift: true,
             login_key: String::new(),
             login_secret: String::new(),
             listing_refresh_ms: 300_000,

@@ -45,7 +45,7 @@ async fn main() {
     let parts = serve::Parts {
         bus: Arc::clone(&bus),
         metrics: Arc::clone(&metrics),
-        sources: sources,
+        sources,
         desk: Arc::new(feed::Desk::open(None).unwrap()),
         clock: now,
         shutdown: stopped,

@@ -8,6 +8,8 @@
 pub mod conformance;
 pub mod json;
 pub mod market;
+#[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
+pub mod pair;
 mod pulse;
 mod rest;
 mod sim;

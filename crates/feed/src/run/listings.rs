@@ -3,9 +3,9 @@
 use super::Shared;
 use crate::client::said;
 use crate::clock;
-use model::{Catalogue, Decimal, Instrument, InstrumentId, LinkFact, LinkId};
+use model::{Catalogue, Decimal, Instrument, InstrumentId, LinkFact, LinkId, Status};
 use source::{Request, Source};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The name under which listings are shown among a source's connections.
@@ -40,6 +40,7 @@ impl Listings {
     pub async fn read(&mut self, shared: &Shared, retry_ms: u64) -> Found {
         let mut found = Found { complete: true, ..Found::default() };
         let mut faults: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
         if let Some(first) = self.requests.first().filter(|_| !self.up) {
             let url = shared.client.net.rest(first.endpoint).into();
             shared.link(LinkFact::Connecting { link: LINK, url }, clock::now());
@@ -54,6 +55,7 @@ impl Listings {
             match read {
                 Some(Ok(all)) => {
                     for instrument in all.into_iter().map(Arc::new) {
+                        seen.insert(instrument.id);
                         if self.catalogue.put(&instrument) {
                             found.changed.push(instrument);
                         }
@@ -63,9 +65,23 @@ impl Listings {
                 None => faults.push(format!("{path}: {}", said(&answer))),
             }
         }
+        if faults.is_empty() {
+            self.close_missing(&seen, &mut found.changed);
+        }
         self.show(shared, &faults, retry_ms);
         found.complete = faults.is_empty();
         found
+    }
+
+    /// What is on no list any more will not trade again.
+    fn close_missing(&mut self, seen: &HashSet<InstrumentId>, changed: &mut Vec<Arc<Instrument>>) {
+        let gone = |i: &&Arc<Instrument>| !seen.contains(&i.id) && i.status != Status::Closed;
+        let gone: Vec<Arc<Instrument>> = self.catalogue.iter().filter(gone).cloned().collect();
+        for instrument in gone {
+            let closed = Arc::new(Instrument { status: Status::Closed, ..(*instrument).clone() });
+            self.catalogue.put(&closed);
+            changed.push(closed);
+        }
     }
 
     fn show(&mut self, shared: &Shared, faults: &[String], retry_ms: u64) {

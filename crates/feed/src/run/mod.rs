@@ -6,6 +6,7 @@ mod meter;
 mod record;
 mod shard;
 mod wants;
+mod watch;
 
 use crate::client::{Client, wait};
 use crate::config::SourceConfig;
@@ -21,9 +22,9 @@ use record::Recorder;
 use shard::{Line, Order, Plan};
 use source::Source;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, watch as signal};
 use tokio::task::{Id, JoinSet};
 use wants::Wants;
 
@@ -59,7 +60,7 @@ pub struct Context {
     /// What is wanted.
     pub desk: Arc<Desk>,
     /// Turns true when it is time to stop.
-    pub shutdown: watch::Receiver<bool>,
+    pub shutdown: signal::Receiver<bool>,
 }
 
 /// What all shards of a source share.
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     star: Arc<Instrument>,
     /// How often a live book is held against the venue's, in ms.
     referee_ms: u64,
+    /// Where samples of frames go, where the wire is watched.
+    samples: OnceLock<mpsc::Sender<watch::Taken>>,
 }
 
 /// Reads a source until `shutdown` turns true.
@@ -100,7 +103,12 @@ pub async fn run_source(source: &'static dyn Source, config: &SourceConfig, cont
         connects: spec.endpoints.iter().map(|e| Mutex::new(Limiter::new(e.connects))).collect(),
         star: pump::pseudo(spec.name),
         referee_ms: config.referee_ms,
+        samples: OnceLock::new(),
     };
+    let shared = Arc::new(shared);
+    if config.drift {
+        _ = shared.samples.set(watch::start(&shared));
+    }
     let mut runner = Runner {
         listings: Listings::new(source),
         wants: Wants::default(),
@@ -112,7 +120,7 @@ pub async fn run_source(source: &'static dyn Source, config: &SourceConfig, cont
         next_link: 1,
         refresh: Duration::from_millis(config.listing_refresh_ms.max(1_000)),
         options: config.options(),
-        shared: Arc::new(shared),
+        shared,
     };
     runner.run().await;
     Ok(())
@@ -123,7 +131,7 @@ struct Runner {
     listings: Listings,
     wants: Wants,
     /// Changes when a wish does.
-    wishes: watch::Receiver<u64>,
+    wishes: signal::Receiver<u64>,
     turnovers: HashMap<InstrumentId, Decimal>,
     /// How many connections carry the same.
     connections: u32,
@@ -246,7 +254,7 @@ impl Runner {
 
     fn begin(&mut self, plan: Plan, pause_ms: u64) -> Line {
         let (orders, incoming) = mpsc::channel(ORDERS_MAX);
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = signal::channel(false);
         let shared = Arc::clone(&self.shared);
         let task = self.tasks.spawn(shard::run(shared, plan.clone(), incoming, stopping, pause_ms));
         Line { plan, orders, stop, task: Some(task.id()) }
@@ -317,6 +325,6 @@ impl Shared {
 }
 
 /// Returns when it is time to stop, or nobody is left who could say so.
-pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(shutdown: &mut signal::Receiver<bool>) {
     _ = shutdown.wait_for(|stop| *stop).await;
 }

@@ -1,6 +1,7 @@
 //! One shard on a task: its pump, its sockets, its requests. Between a socket and the bus there is no queue.
 
 use super::meter::Meter;
+use super::watch::Taker;
 use super::{Shared, stopped};
 use crate::clock;
 use crate::error::{Result, words};
@@ -130,6 +131,7 @@ struct Task<'a> {
     endpoint: usize,
     path: String,
     meter: Meter,
+    samples: Option<Taker>,
 }
 
 /// The next message of any socket, with the socket's place.
@@ -175,6 +177,7 @@ impl<'a> Task<'a> {
             endpoint,
             path,
             meter: Meter::default(),
+            samples: shared.samples.get().cloned().map(Taker::new),
         })
     }
 
@@ -202,6 +205,11 @@ impl<'a> Task<'a> {
     #[inline]
     fn tell(&mut self, input: In<'_>, now: Ts) {
         self.pump.on(input, now, &mut self.out);
+        self.publish();
+    }
+
+    #[inline]
+    fn publish(&mut self) {
         if !self.out.events.is_empty() {
             let bus = &self.shared.context.bus;
             let ts_pub = clock::now();
@@ -364,7 +372,12 @@ impl<'a> Task<'a> {
         if let Some(recorder) = &self.shared.recorder {
             recorder.put(now, conn.link, Entry::Frame { bytes, binary });
         }
-        self.tell(In::Frame { conn, bytes, binary }, now);
+        let input = In::Frame { conn, bytes, binary };
+        self.pump.on(input, now, &mut self.out);
+        if let (Some(samples), Some(first)) = (&mut self.samples, self.out.events.first()) {
+            samples.on(first, bytes, now);
+        }
+        self.publish();
     }
 
     fn record(&self, conn: Conn, entry: Entry<'_>) {

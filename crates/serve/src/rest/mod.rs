@@ -4,6 +4,7 @@
 #![allow(clippy::struct_field_names)]
 
 mod books;
+mod findings;
 mod health;
 mod lanes;
 mod ledger;
@@ -20,7 +21,7 @@ use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 16] = [
+pub(crate) const ROUTES: [(&str, &str); 17] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -36,6 +37,7 @@ pub(crate) const ROUTES: [(&str, &str); 16] = [
         "/api/v1/ledger",
         "where lanes are not complete, why, and what became of it; ?source= &instrument= &channel=",
     ),
+    ("/api/v1/findings", "what checks of the data have found, with frames that show it; ?source= &check="),
     (
         "/api/v1/subscriptions",
         "what is wanted of the sources; POST {source, instruments, channels} wants more; ?source=",
@@ -58,6 +60,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/trades/{exchange}/{*symbol}", get(trades::trades))
         .route("/api/v1/lanes", get(lanes::lanes))
         .route("/api/v1/links", get(lanes::links))
+        .route("/api/v1/findings", get(findings::findings))
         .route("/api/v1/ledger", get(ledger::ledger))
         .route("/api/v1/subscriptions", get(subscriptions::list).post(subscriptions::add))
         .route("/api/v1/subscriptions/{id}", delete(subscriptions::remove))

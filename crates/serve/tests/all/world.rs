@@ -48,7 +48,7 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
         metrics: Arc::clone(&metrics),
         sources: &["v"],
         desk: Arc::new(feed::Desk::open(None).unwrap()),
-        clock: clock,
+        clock,
         shutdown: stopped,
     };
     let running = serve::run(config, parts).await.unwrap();
