@@ -133,9 +133,8 @@ impl Session for BinanceSession {
                     self.start_over(at, "the book was found wrong and begins anew", now, out);
                 }
             }
-            Input::Resync { .. } => {}
             Input::Define(instrument) => self.table.define(instrument),
-            Input::Subscribe(_) | Input::Unsubscribe(_) => {}
+            Input::Resync { .. } | Input::Subscribe(_) | Input::Unsubscribe(_) => {}
             Input::Closed => self.closed(now, out),
         }
     }

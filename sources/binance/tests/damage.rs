@@ -2,7 +2,6 @@
 //! over what it may have lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
 mod talk;
 
 use binance::Binance;

@@ -2,11 +2,9 @@
 //! state of the rebuilt book agrees with it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
 use binance::Binance;
-use common::Books;
 use model::{Body, Channel, InstrumentId, Quote, Ts};
+use source::pair::Books;
 use source::{Action, Input, Session, Shard, Source};
 use std::collections::BTreeMap;
 use std::io::Read;

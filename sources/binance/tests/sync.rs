@@ -1,7 +1,6 @@
 //! What a session does with books: the venue's recipe step by step, and each way in which a step can fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
 mod talk;
 
 use model::{Channel, Ts};

@@ -264,7 +264,7 @@ mod tests {
         }
         let shards = shards(&wants, &Options::default());
         let kept: usize = shards.iter().map(|s| s.wants.len()).sum();
-        assert_eq!(kept, 100 * (Channel::ALL.len() - 2));
+        assert_eq!(kept, 100 * crate::SPEC.channels.len());
         for shard in &shards {
             let books = shard.wants.iter().filter(|w| w.channel == Channel::Book).count();
             assert!(books <= BOOKS_MAX);

@@ -9,13 +9,13 @@
 
 mod common;
 
-use common::Held;
-use model::{Body, Instrument, InstrumentId, Ts};
+use common::crc;
+use model::{Body, Ts};
 use okx::Okx;
+use source::pair::Books;
 use source::{Action, Input, Session, Shard, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// One thing that a recording holds.
 enum Line {
@@ -135,14 +135,14 @@ struct Tally {
 
 struct Reader {
     session: Box<dyn Session>,
-    books: BTreeMap<InstrumentId, (Arc<Instrument>, Held)>,
+    books: Books,
     tally: Tally,
 }
 
 impl Reader {
     fn new() -> Self {
         let session = Okx.session(&Shard::default());
-        Self { session, books: BTreeMap::new(), tally: Tally::default() }
+        Self { session, books: Books::default(), tally: Tally::default() }
     }
 
     fn on(&mut self, input: Input<'_>, now: Ts, place: &str) {
@@ -150,7 +150,7 @@ impl Reader {
         self.session.on(input, now, &mut out);
         for action in out {
             match action {
-                Action::Emit(event) => self.event(event),
+                Action::Emit(event) => self.event(&event),
                 Action::Malformed(fault) => self.tally.malformed.push(format!("{fault}: {place}")),
                 Action::Unknown(name) => _ = self.tally.unknown.insert(name),
                 Action::Control(_) => {}
@@ -159,40 +159,22 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, event: model::Event) {
+    fn event(&mut self, event: &model::Event) {
         *self.tally.events.entry(event.channel.name()).or_default() += 1;
         if event.channel != model::Channel::Book {
             return;
         }
-        let (known, held) = self
-            .books
-            .entry(event.instrument.id)
-            .or_insert_with(|| (Arc::clone(&event.instrument), Held::default()));
-        if !Arc::ptr_eq(known, &event.instrument) {
-            held.rescale(known, &event.instrument);
-            *known = Arc::clone(&event.instrument);
-        }
+        self.books.on(event);
+        self.tally.gaps = self.books.gaps.len();
         let checksum = match &event.body {
-            Body::Snapshot(snapshot) => {
-                held.reset(&snapshot.levels, snapshot.seq);
-                snapshot.checksum
-            }
-            Body::Delta(delta) => {
-                assert!(held.live, "a delta without a snapshot");
-                assert_eq!(delta.prev_seq, held.seq);
-                held.apply(&delta.levels, delta.seq);
-                delta.checksum
-            }
-            Body::Gap(_) => {
-                self.tally.gaps += 1;
-                *held = Held::default();
-                return;
-            }
+            Body::Snapshot(snapshot) => snapshot.checksum,
+            Body::Delta(delta) => delta.checksum,
             _ => return,
         };
-        self.tally.crossed += usize::from(held.crossed());
+        let held = &self.books.live[&event.instrument.id];
+        self.tally.crossed += usize::from(held.is_crossed());
         if let Some(checksum) = checksum {
-            if held.checksum(known) == checksum.value {
+            if crc(held, &event.instrument) == checksum.value {
                 self.tally.right += 1;
             } else {
                 self.tally.wrong += 1;

@@ -184,12 +184,15 @@ impl Pair {
                 self.seen.closes.push((fault, why));
                 self.leave(at);
             }
-            // The connection ended while its actions were being followed.
-            Action::Send(_) | Action::Fetch { .. } | Action::WakeAt { .. } | Action::Close { .. } => {}
             Action::Emit(event) => self.seen.event(&event),
-            Action::Control(_) => {}
             Action::Malformed(_) => self.seen.malformed += 1,
             Action::Unknown(name) => self.seen.unknown.push(name),
+            // Or the connection ended while its actions were being followed.
+            Action::Control(_)
+            | Action::Send(_)
+            | Action::Fetch { .. }
+            | Action::WakeAt { .. }
+            | Action::Close { .. } => {}
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A session on virtual time: told things line by line, what it says is written down as words.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::common::Books;
 use binance::Binance;
 use model::{Body, Channel, Event, Instrument, LaneFact, Ts};
+use source::pair::Books;
 use source::{Action, Input, Options, Session, Shard, Source, Want};
 use std::collections::BTreeMap;
 use std::path::Path;
