@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::simulate::{Venue, venues};
+use crate::simulate::{Venue, addresses, venues};
 use crate::term::{Cell, Table, paint};
 use crate::topology::{Platform, print_where, until_stopped};
 use bus::{BookState, Bus};
@@ -105,7 +105,7 @@ pub async fn run(args: Args) -> Result<u8> {
     let venues = venues(None, &setup, 0, &stopped).await?;
     let config = config(&args, &venues).await;
     let platform = Platform::start(config).await?;
-    print_where(&platform, args.json);
+    print_where(&platform, args.json.then(|| addresses(&venues)), args.json);
     if !args.json {
         for venue in &venues {
             let addrs: Vec<String> =

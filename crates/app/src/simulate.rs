@@ -95,6 +95,15 @@ pub async fn venues(
     host(wanted.map(|source| (source, source.sim(setup))).collect(), port, stop).await
 }
 
+/// The address of each endpoint, by source and name.
+pub fn addresses(venues: &[Venue]) -> serde_json::Value {
+    let of = |venue: &Venue| {
+        let addrs = venue.host.addrs.iter().map(|(name, addr)| ((*name).to_owned(), addr.to_string().into()));
+        (venue.source.spec().name.to_owned(), serde_json::Value::Object(addrs.collect()))
+    };
+    serde_json::Value::Object(venues.iter().map(of).collect())
+}
+
 async fn host(
     sims: Vec<(&'static dyn Source, Box<dyn Sim>)>,
     mut port: u16,
@@ -134,12 +143,7 @@ pub async fn run(args: Args) -> Result<u8> {
         host(recordings(&args, &setup)?, args.port, &stopped).await?
     };
     if args.json {
-        let of = |venue: &Venue| {
-            let addrs =
-                venue.host.addrs.iter().map(|(name, addr)| ((*name).to_owned(), addr.to_string().into()));
-            (venue.source.spec().name.to_owned(), serde_json::Value::Object(addrs.collect()))
-        };
-        println!("{}", serde_json::Value::Object(venues.iter().map(of).collect()));
+        println!("{}", addresses(&venues));
     } else {
         let mut table = Table::new(&["source", "endpoint", "WebSocket", "REST", "instead of"]);
         for venue in &venues {

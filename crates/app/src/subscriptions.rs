@@ -5,6 +5,9 @@ use crate::term::{Cell, Table, paint};
 use clap::Subcommand;
 use serde_json::Value;
 
+/// How many names of a subscription are shown.
+const NAMES_SHOWN: usize = 4;
+
 /// Shows or changes what a running platform wants.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -84,6 +87,14 @@ fn print(body: &Value) {
         let list = value.get(key).and_then(Value::as_array).into_iter().flatten();
         list.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
     };
+    // A demo wants each instrument by its name.
+    let few = |value: &Value| {
+        let names = value.get("instruments").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let shown: Vec<&str> = names.iter().take(NAMES_SHOWN).filter_map(Value::as_str).collect();
+        let more = names.len().saturating_sub(NAMES_SHOWN);
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{tail}", shown.join(", "))
+    };
     let number = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(0);
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
     let mut table =
@@ -94,7 +105,7 @@ fn print(body: &Value) {
         table.row(vec![
             Cell::right(number(one, "id")),
             Cell::left(&text(one, "source")),
-            Cell::left(&words(one, "instruments")),
+            Cell::left(&few(one)),
             Cell::left(&words(one, "channels")),
             Cell::left(&text(one, "origin")),
             Cell::right(number(one, "resolved")),

@@ -96,7 +96,7 @@ fn enabled(config: &Config) -> &'static [SourceName] {
 pub async fn run(config: Config, json: bool) -> Result<u8> {
     let recording = config.run.record.then(|| config.tape.dir.display().to_string());
     let platform = Platform::start(config).await?;
-    print_where(&platform, json);
+    print_where(&platform, None, json);
     if let Some(dir) = recording.filter(|_| !json) {
         println!("  raw frames       {dir}");
     }
@@ -105,14 +105,14 @@ pub async fn run(config: Config, json: bool) -> Result<u8> {
     Ok(0)
 }
 
-/// Prints where to look.
-pub fn print_where(platform: &Platform, json: bool) {
+/// Prints where to look; as JSON with the addresses of the simulators, where there are any.
+pub fn print_where(platform: &Platform, simulators: Option<serde_json::Value>, json: bool) {
     let addrs = &platform.running.addrs;
     if json {
         println!(
             "{}",
             serde_json::json!({ "http": format!("http://{}", addrs.http), "stream": format!("ws://{}/api/v1/stream", addrs.http),
-                "metrics": format!("http://{}/metrics", addrs.metrics), "probes": format!("http://{}/health/ready", addrs.probe) })
+                "metrics": format!("http://{}/metrics", addrs.metrics), "probes": format!("http://{}/health/ready", addrs.probe), "simulators": simulators })
         );
         return;
     }

@@ -23,6 +23,10 @@ pub trait Sim: Send {
     fn topic(&self, _endpoint: usize, _frame: &[u8]) -> Option<Topic> {
         None
     }
+
+    /// In front of a recording: gives a recorded frame that is about to be sent the number that this client's connection
+    /// counts, where the venue counts frames by connection.
+    fn renumber(&mut self, _peer: Peer, _frame: &mut Vec<u8>) {}
 }
 
 /// Under which subscription a recorded frame was sent.

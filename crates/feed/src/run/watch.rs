@@ -35,6 +35,10 @@ impl Taker {
     /// Counts a frame by its first event, and takes it now and then.
     #[inline]
     pub fn on(&mut self, first: &Event, bytes: &[u8], now: Ts) {
+        // An answer of the protocol has another shape than data.
+        if matches!(first.body, Body::Lane(_) | Body::Link(_) | Body::Gap(_) | Body::Instrument) {
+            return;
+        }
         let Some((frames, next)) = self.channels.get_mut(first.channel as usize) else { return };
         *frames += 1;
         if *next > now {
