@@ -11,15 +11,11 @@ mod world;
 use crate::product::PRODUCTS;
 use model::Ts;
 use peers::Peers;
-use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
+use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
 use world::World;
 
 /// How often time-driven streams are looked after, in ms.
 const TICK_MS: u64 = 50;
-/// The most moves made up for in one call, after which the rest of the time passes without any.
-const MOVES_MAX: u32 = 200_000;
-/// A clock that is further ahead than this was set anew: nothing happened in between.
-const JUMP_MS: i64 = 3_600_000;
 /// How long a connection lives unless told otherwise, in ms.
 const LIFETIME_MS: u64 = 86_400_000;
 
@@ -28,13 +24,9 @@ pub struct BinanceSim {
     worlds: Vec<World>,
     peers: Peers,
     weights: Vec<rest::Weight>,
-    moves_per_s: u32,
-    paused: bool,
-    /// Moves made since `moves_since`.
-    moves: u64,
-    moves_since: Ts,
-    next_tick: Ts,
-    ticks: u64,
+    pulse: Pulse,
+    /// The section that moved last.
+    turn: usize,
     late: u32,
     rate_limit: u32,
 }
@@ -48,66 +40,36 @@ impl BinanceSim {
             worlds: PRODUCTS.iter().map(world).collect(),
             peers: Peers::new(lifetime_ms, setup.ping_ms),
             weights: PRODUCTS.iter().map(rest::Weight::new).collect(),
-            moves_per_s: setup.moves_per_s,
-            paused: false,
-            moves: 0,
-            moves_since: setup.start,
-            next_tick: setup.start.plus_ms(TICK_MS),
-            ticks: 0,
+            pulse: Pulse::new(setup, TICK_MS),
+            turn: 0,
             late: 0,
             rate_limit: 0,
         }
     }
 
-    /// When the next move is due; never while the market stands still.
-    fn next_move(&self) -> Option<Ts> {
-        if self.paused || self.moves_per_s == 0 {
-            return None;
-        }
-        let ns = (u128::from(self.moves) + 1) * 1_000_000_000 / u128::from(self.moves_per_s);
-        Some(Ts(self.moves_since.0.saturating_add(i64::try_from(ns).unwrap_or(i64::MAX))))
-    }
-
     /// Lets time pass until `now`.
     fn advance(&mut self, now: Ts, out: &mut Vec<SimAction>) {
-        if now.ms_since(self.next_tick) > JUMP_MS {
-            self.next_tick = now;
-            (self.moves, self.moves_since) = (0, now);
-        }
-        let mut made = 0;
-        loop {
-            match self.next_move().filter(|at| *at <= self.next_tick) {
-                Some(at) if at <= now => {
-                    self.moves += 1;
-                    made += 1;
-                    if made > MOVES_MAX {
-                        (self.moves, self.moves_since) = (0, now);
-                        continue;
-                    }
-                    let which = self.moves as usize % self.worlds.len();
-                    if let Some(world) = self.worlds.get_mut(which)
-                        && let Some((place, prints)) = world.step(at)
-                    {
-                        world.tell_at_once(place, &prints, &self.peers, out, at);
-                    }
-                }
-                _ if self.next_tick <= now => {
-                    let at = self.next_tick;
-                    self.next_tick = at.plus_ms(TICK_MS);
-                    self.ticks += 1;
+        while let Some(beat) = self.pulse.next(now) {
+            match beat {
+                Beat::Move(at) => self.step(at, out),
+                Beat::Tick(at, ticks) => {
                     for world in &mut self.worlds {
-                        world.tick(self.ticks, &self.peers, out, at);
+                        world.tick(ticks, &self.peers, out, at);
                     }
                     self.peers.age(at, out);
                 }
-                _ => return,
             }
         }
     }
 
-    fn wake(&self, out: &mut Vec<SimAction>) {
-        let next = self.next_move().map_or(self.next_tick, |at| at.min(self.next_tick));
-        out.push(SimAction::WakeAt(next));
+    /// Moves the market of the next section.
+    fn step(&mut self, at: Ts, out: &mut Vec<SimAction>) {
+        self.turn = (self.turn + 1) % self.worlds.len().max(1);
+        if let Some(world) = self.worlds.get_mut(self.turn)
+            && let Some((place, prints)) = world.step(at)
+        {
+            world.tell_at_once(place, &prints, &self.peers, out, at);
+        }
     }
 }
 
@@ -126,22 +88,19 @@ impl Sim for BinanceSim {
             }
             SimInput::Wake => {}
         }
-        self.wake(out);
+        self.pulse.wake(out);
     }
 
     fn control(&mut self, control: SimControl, now: Ts, out: &mut Vec<SimAction>) {
         self.advance(now, out);
         match control {
             SimControl::Pause(true) => {
-                self.paused = true;
+                self.pulse.pause(true, now);
                 for world in &mut self.worlds {
                     world.flush_all(&self.peers, out, now);
                 }
             }
-            SimControl::Pause(false) => {
-                self.paused = false;
-                (self.moves, self.moves_since) = (0, now);
-            }
+            SimControl::Pause(false) => self.pulse.pause(false, now),
             SimControl::LateSnapshots(events) => self.late = events,
             SimControl::RefuseSubscriptions(times) => self.peers.refuse = times,
             SimControl::RateLimit(times) => self.rate_limit = times,
@@ -152,7 +111,7 @@ impl Sim for BinanceSim {
                 }
             }
         }
-        self.wake(out);
+        self.pulse.wake(out);
     }
 
     fn books(&self) -> Vec<SimBook> {

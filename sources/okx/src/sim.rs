@@ -10,18 +10,12 @@ mod world;
 use bars::Bars;
 use model::Ts;
 use peers::Peers;
-use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
+use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
 use std::sync::Arc;
 use world::World;
 
 /// How often books are pushed.
 const TICK_MS: u64 = 100;
-/// The most moves made up for in one call, after which the rest of the time passes without any.
-const MOVES_MAX: u32 = 200_000;
-
-/// A clock that is further ahead than this was set anew: nothing happened in between.
-const JUMP_MS: i64 = 3_600_000;
-
 /// Ways of the venue that not every client meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quirks {
@@ -44,13 +38,8 @@ pub struct OkxSim {
     bars: Bars,
     peers: Peers,
     quirks: Quirks,
-    moves_per_s: u32,
+    pulse: Pulse,
     lifetime_ms: Option<u64>,
-    paused: bool,
-    /// Moves made since `moves_since`.
-    moves: u64,
-    moves_since: Ts,
-    next_tick: Ts,
     ticks: u64,
     late: usize,
     refuse: u32,
@@ -71,12 +60,8 @@ impl OkxSim {
             bars: Bars::default(),
             peers: Peers::new(setup.seed),
             quirks,
-            moves_per_s: setup.moves_per_s,
+            pulse: Pulse::new(setup, TICK_MS),
             lifetime_ms: setup.lifetime_ms,
-            paused: false,
-            moves: 0,
-            moves_since: setup.start,
-            next_tick: setup.start.plus_ms(TICK_MS),
             ticks: 0,
             late: 0,
             refuse: 0,
@@ -85,48 +70,17 @@ impl OkxSim {
         }
     }
 
-    /// When the next move is due; never while the market stands still.
-    fn next_move(&self) -> Option<Ts> {
-        if self.paused || self.moves_per_s == 0 {
-            return None;
-        }
-        let ns = (u128::from(self.moves) + 1) * 1_000_000_000 / u128::from(self.moves_per_s);
-        Some(Ts(self.moves_since.0.saturating_add(i64::try_from(ns).unwrap_or(i64::MAX))))
-    }
-
     /// Lets time pass until `now`.
     fn advance(&mut self, now: Ts, out: &mut Vec<SimAction>) {
-        if now.ms_since(self.next_tick) > JUMP_MS {
-            self.next_tick = now;
-            (self.moves, self.moves_since) = (0, now);
-        }
-        let mut made = 0;
-        loop {
-            let moved = self.next_move().filter(|at| *at <= self.next_tick);
-            match moved {
-                Some(at) if at <= now => {
-                    self.moves += 1;
-                    made += 1;
-                    if made > MOVES_MAX {
-                        (self.moves, self.moves_since) = (0, now);
-                        continue;
-                    }
-                    self.moved(at, out);
-                }
-                _ if self.next_tick <= now => {
-                    let at = self.next_tick;
-                    self.next_tick = at.plus_ms(TICK_MS);
-                    self.ticks += 1;
+        while let Some(beat) = self.pulse.next(now) {
+            match beat {
+                Beat::Move(at) => self.moved(at, out),
+                Beat::Tick(at, ticks) => {
+                    self.ticks = ticks;
                     self.tick(at, out);
                 }
-                _ => return,
             }
         }
-    }
-
-    fn wake(&self, out: &mut Vec<SimAction>) {
-        let next = self.next_move().map_or(self.next_tick, |at| at.min(self.next_tick));
-        out.push(SimAction::WakeAt(next));
     }
 }
 
@@ -148,20 +102,17 @@ impl Sim for OkxSim {
             }
             SimInput::Pong { .. } | SimInput::Wake => {}
         }
-        self.wake(out);
+        self.pulse.wake(out);
     }
 
     fn control(&mut self, control: SimControl, now: Ts, out: &mut Vec<SimAction>) {
         self.advance(now, out);
         match control {
             SimControl::Pause(true) => {
-                self.paused = true;
+                self.pulse.pause(true, now);
                 self.flush_all(now, out);
             }
-            SimControl::Pause(false) => {
-                self.paused = false;
-                (self.moves, self.moves_since) = (0, now);
-            }
+            SimControl::Pause(false) => self.pulse.pause(false, now),
             SimControl::LateSnapshots(events) => self.late = events as usize,
             SimControl::RefuseSubscriptions(times) => self.refuse = times,
             SimControl::RateLimit(times) => self.rate_limit = times,
@@ -171,7 +122,7 @@ impl Sim for OkxSim {
                 }
             }
         }
-        self.wake(out);
+        self.pulse.wake(out);
     }
 
     fn books(&self) -> Vec<SimBook> {
