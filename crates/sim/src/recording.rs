@@ -198,6 +198,7 @@ impl Recording {
     fn send(&mut self, peer: Peer, at: usize, out: &mut Vec<SimAction>) {
         let Some(frame) = self.frames.get(at) else { return };
         let (mut bytes, binary) = (frame.bytes.clone(), frame.binary);
+        self.inner.renumber(peer, &mut bytes);
         let FrameFaults { drop, repeat, swap, corrupt, cut } = self.playback.faults;
         let mut luck = self.rng.u16(0..1_000);
         let mut strikes = |rate: u16| {
