@@ -18,6 +18,9 @@ const DOUBLINGS_MAX: u32 = 7;
 const WELL_MS: i64 = 60_000;
 /// How long nothing is sent after the venue found requests too frequent.
 const TOO_FREQUENT_MS: u64 = 60_000;
+/// How long what becomes due after a request waits, so that it goes into one with others; the venue takes 10 frames a
+/// second.
+const TOGETHER_MS: u64 = 300;
 /// How many topics we subscribe to in an hour on a connection; the venue takes 240.
 const ASKED_MAX: usize = 220;
 const HOUR_MS: i64 = 3_600_000;
@@ -232,7 +235,10 @@ impl BitgetSession {
             subs.filter(|(_, s)| s.due.is_some_and(|at| at <= now)).map(|(n, _)| n).collect();
         if !due.is_empty() {
             let (allowed, later) = match self.lanes.allowed(due.len(), now) {
-                Ok(allowed) => (allowed, now.plus_ms(RETRY_MS)),
+                Ok(allowed) => {
+                    self.lanes.hold_until = now.plus_ms(TOGETHER_MS);
+                    (allowed, now.plus_ms(RETRY_MS))
+                }
                 Err(later) => (0, later),
             };
             for n in due.split_off(allowed) {
