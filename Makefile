@@ -3,7 +3,7 @@ SHELL := bash
 FOR ?=
 SEEDS ?= 10000
 
-.PHONY: help demo run test lint fmt bench bench-peers soak docs fuzz
+.PHONY: help demo run test lint fmt bench bench-peers clients soak docs fuzz
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ bench: ## measure, print, and write bench/results/
 
 bench-peers: ## the same frames through peers, in one run
 	cargo run --locked --release --manifest-path bench/peers/Cargo.toml
+
+clients: ## a public client library (ccxt pro, from PyPI) against the simulators; VENUES="okx kraken" for some
+	./scripts/clients/run
 
 soak: ## deterministic simulation; SEEDS=10000
 	cargo run --locked --release -p app -- soak --seeds $(SEEDS)
