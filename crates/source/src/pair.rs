@@ -14,7 +14,7 @@ use crate::{
     Input, Options, Peer, Session, Shard, Sim, SimAction, SimControl, SimInput, SimSetup, Source, Want,
 };
 use model::{Channel, Instrument, InstrumentId, Ts};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// When markets open, unless a test wants another time.
@@ -96,6 +96,9 @@ pub struct Pair {
     peers: u64,
     replies: Vec<Answer>,
     flying: Vec<Flying>,
+    /// What the venue did and is not followed yet.
+    done: VecDeque<SimAction>,
+    following: bool,
 }
 
 impl Pair {
@@ -123,6 +126,8 @@ impl Pair {
             peers: 0,
             replies: Vec::new(),
             flying: Vec::new(),
+            done: VecDeque::new(),
+            following: false,
         };
         for request in source.listings() {
             let answer = pair.request(request.endpoint, &request.path);

@@ -68,20 +68,30 @@ impl Pair {
         self.links.iter().position(|l| l.peer == peer)
     }
 
-    /// Follows what the venue does.
+    /// Follows what the venue does, in the order in which it did it: what it does while that is followed comes after.
+    /// Answers to requests are there at once.
     pub(super) fn venue(&mut self, actions: Vec<SimAction>) {
         for action in actions {
+            match action {
+                SimAction::Reply { status, headers, body, .. } => {
+                    let retry = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+                    let retry_ms = retry.and_then(|(_, s)| s.parse::<u64>().ok()).map(|s| s * 1_000);
+                    self.replies.push(Answer { status, body, retry_ms });
+                }
+                other => self.done.push_back(other),
+            }
+        }
+        if std::mem::replace(&mut self.following, true) {
+            return;
+        }
+        while let Some(action) = self.done.pop_front() {
             match action {
                 SimAction::Send { peer, bytes, binary } => {
                     if let Some(at) = self.by_peer(peer) {
                         self.arrive(at, bytes, binary);
                     }
                 }
-                SimAction::Reply { status, headers, body, .. } => {
-                    let retry = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-                    let retry_ms = retry.and_then(|(_, s)| s.parse::<u64>().ok()).map(|s| s * 1_000);
-                    self.replies.push(Answer { status, body, retry_ms });
-                }
+                SimAction::Reply { .. } => {}
                 SimAction::Close { peer, code, reason } => {
                     if let Some(at) = self.by_peer(peer) {
                         self.seen.closes.push((Fault::Protocol, format!("venue: {code} {reason}")));
@@ -99,6 +109,7 @@ impl Pair {
                 }
             }
         }
+        self.following = false;
     }
 
     fn arrive(&mut self, at: usize, bytes: Vec<u8>, binary: bool) {
