@@ -102,9 +102,9 @@ pub fn interval(feed: Feed, ours: &str) -> Option<(u64, Cow<'static, str>)> {
 }
 
 /// The length in seconds of an interval by the venue's name for it.
-pub fn granularity(word: &str) -> Option<u64> {
+pub fn granularity(word: &str) -> Option<i64> {
     let found = INTERVALS.iter().find(|(_, seconds, theirs)| *theirs == word || seconds.to_string() == word);
-    found.map(|(_, seconds, _)| *seconds)
+    found.map(|(_, seconds, _)| seconds.cast_signed())
 }
 
 /// A connection that is being filled.

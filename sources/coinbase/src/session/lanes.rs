@@ -335,7 +335,7 @@ impl CoinbaseSession {
         self.lanes.subs.retain(|sub| {
             let over = idle.next().unwrap_or(false);
             // One that was never sent need not be ended.
-            if over && sub.tries > 0 {
+            if over && (sub.known || sub.tries > 0) {
                 ended.push(sub.topic.clone());
             }
             !over
