@@ -5,14 +5,15 @@ mod frames;
 mod look;
 mod quiet;
 mod resolve;
+mod wants;
 
 use crate::odd::Odd;
 use crate::parse::Sides;
 use crate::product::{PRODUCTS, Product};
-use crate::route::{Kind, Route, by_url};
+use crate::route::by_url;
 use crate::subscribe::{self, Subscriptions};
-use crate::table::{Book, Table, Waiting};
-use crate::{SPEC, cold, listing};
+use crate::table::Table;
+use crate::{cold, listing};
 use books::{Change, Snapshots};
 use model::{Channel, Event, GapCause, LaneFact, Ts};
 pub use quiet::Quiet;
@@ -71,32 +72,18 @@ impl BinanceSession {
     /// A session for a shard; reads whatever comes where the shard wants nothing.
     pub fn new(shard: &Shard) -> Self {
         let wanting = !shard.wants.is_empty();
-        let mut table = Table::new(!wanting);
-        let mut streams = Subscriptions::default();
-        for want in &shard.wants {
-            let Some(product) = Product::named(&want.instrument.product) else { continue };
-            let at = table.put(product, &want.instrument);
-            let Some(name) = subscribe::stream(product, &want.instrument, want.channel, &shard.options)
-            else {
-                continue;
-            };
-            if let Some(kind) = Kind::of_stream(name.as_bytes()) {
-                table.set_route(name.as_bytes(), Route { kind, at });
-            }
-            streams.add(name, (at, want.channel));
-        }
         let url = shard.path.as_deref().unwrap_or_default();
         let product = if wanting { PRODUCTS.get(shard.endpoint) } else { by_url(url) };
         let raw = url.split_once("/ws/").map_or("", |(_, names)| names.split('?').next().unwrap_or_default());
         let raw_stream = if raw.contains('/') { "" } else { raw };
-        Self {
+        let mut session = Self {
             shard: shard.clone(),
             product,
             guess: None,
             wanting,
             open: false,
-            table,
-            streams,
+            table: Table::new(!wanting),
+            streams: Subscriptions::default(),
             raw_stream: raw_stream.as_bytes().to_vec(),
             odd: Odd::default(),
             sides: Sides::default(),
@@ -104,7 +91,11 @@ impl BinanceSession {
             change: None,
             snapshots: Snapshots::default(),
             polled: 0,
+        };
+        for want in &shard.wants {
+            session.want(want);
         }
+        session
     }
 }
 
@@ -129,12 +120,15 @@ impl Session for BinanceSession {
                 }
             }
             Input::Resync { instrument, channel: Channel::Book } => {
-                if let Some(at) = self.table.by_id(instrument) {
+                let wanted = |at: &usize| self.table.get(*at).is_some_and(|l| l.wants(Channel::Book));
+                if let Some(at) = self.table.by_id(instrument).filter(wanted) {
                     self.start_over(at, "the book was found wrong and begins anew", now, out);
                 }
             }
             Input::Define(instrument) => self.table.define(instrument),
-            Input::Resync { .. } | Input::Subscribe(_) | Input::Unsubscribe(_) => {}
+            Input::Resync { .. } => {}
+            Input::Subscribe(wants) => self.wanted_too(wants, now, out),
+            Input::Unsubscribe(wants) => self.wanted_no_longer(wants, now, out),
             Input::Closed => self.closed(now, out),
         }
     }
@@ -149,18 +143,11 @@ impl BinanceSession {
         if !self.wanting {
             return;
         }
-        let poll_quiet = self.shard.path.is_none().then(|| self.poll_step_ms() * self.table.len() as u64 * 2);
-        for want in &self.shard.wants {
-            let Some(listed) = self.table.by_id(want.instrument.id).and_then(|at| self.table.get_mut(at))
-            else {
-                continue;
-            };
-            let Some(spec) = SPEC.channel(want.channel) else { continue };
-            let quiet_ms = poll_quiet.map_or(spec.quiet_ms, |ms| u32::try_from(ms).ok());
-            listed.fact(want.channel, LaneFact::Asked { proof: spec.proof, quiet_ms }, now, out);
-            if want.channel == Channel::Book {
-                listed.book = Book::Waiting(Waiting::default());
-                listed.syncing("waits for the first change", now, out);
+        for n in 0..self.shard.wants.len() {
+            let Some(want) = self.shard.wants.get(n) else { continue };
+            let channel = want.channel;
+            if let Some(at) = self.table.by_id(want.instrument.id) {
+                self.begin(at, channel, now, out);
             }
         }
         if self.shard.path.is_none() {
@@ -197,7 +184,7 @@ impl BinanceSession {
 
     /// The venue answered a subscription frame: with a code and words where it said no.
     fn answered(&mut self, id: u64, refusal: Option<(i64, &str)>, now: Ts, out: &mut Vec<Action>) {
-        let batch = self.streams.answered(id);
+        let batch = self.streams.answered(id, refusal.is_none());
         for at in &batch {
             let lanes = self.streams.streams().get(*at).map(|s| s.lanes.as_slice()).unwrap_or_default();
             for (place, channel) in lanes {
@@ -223,7 +210,12 @@ impl BinanceSession {
 
     /// The time between two questions of a poll, in ms.
     fn poll_step_ms(&self) -> u64 {
-        (POLL_MS / self.table.len().max(1) as u64).max(POLL_STEP_MS)
+        (POLL_MS / self.shard.wants.len().max(1) as u64).max(POLL_STEP_MS)
+    }
+
+    /// The time in which all was asked for once, in ms.
+    fn poll_round_ms(&self) -> u64 {
+        self.poll_step_ms() * self.shard.wants.len() as u64
     }
 
     /// Asks for the open interest of the next instrument.
@@ -231,9 +223,10 @@ impl BinanceSession {
         if !self.open {
             return;
         }
-        let at = self.polled % self.table.len().max(1);
-        self.polled = at + 1;
-        if let Some(listed) = self.table.get(at) {
+        let turn = self.polled % self.shard.wants.len().max(1);
+        self.polled = turn + 1;
+        let at = self.shard.wants.get(turn).and_then(|want| self.table.by_id(want.instrument.id));
+        if let Some((at, listed)) = at.and_then(|at| Some((at, self.table.get(at)?))) {
             let symbol = listing::encoded(&listed.instrument.symbol);
             let path = format!("{}/openInterest?symbol={symbol}", listed.product.rest);
             out.push(Action::Fetch { tag: TAG_POLL | at as u64, path, weight: 1 });
@@ -267,6 +260,9 @@ impl BinanceSession {
 
     fn open_interest(&mut self, at: usize, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get(at) else { return };
+        if !listed.wants(Channel::OpenInterest) {
+            return out.push(Action::Control("answer_not_used"));
+        }
         if answer.status != 200 {
             let words = format!("status {} {}", answer.status, head(answer.body)).into();
             let fact = if answer.status == 400 { LaneFact::Refused(words) } else { LaneFact::Syncing(words) };

@@ -86,8 +86,12 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
 pub struct Stream {
     /// As in frames: `btcusdt@depth@100ms`.
     pub name: String,
-    /// Which lanes.
+    /// Which lanes; none where it was ended.
     pub lanes: Vec<(usize, Channel)>,
+    /// The frame that asked for it last on this connection; 0 where none did.
+    request: u64,
+    /// Whether the venue has it on this connection.
+    acked: bool,
 }
 
 /// The subscriptions of one connection.
@@ -97,6 +101,10 @@ pub struct Subscriptions {
     by_name: BTreeMap<String, usize>,
     /// Batches that are to be asked for.
     due: Vec<Vec<usize>>,
+    /// Streams that were never asked for on this connection.
+    fresh: Vec<usize>,
+    /// Streams that are to be ended.
+    over: Vec<usize>,
     /// Batches by the id of the frame that asked for them, with when it did.
     asked: BTreeMap<u64, (Ts, Vec<usize>)>,
     next_id: u64,
@@ -105,13 +113,33 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Adds a lane.
+    /// Adds a lane; a stream that is new on an open connection is asked for with the next frames.
     pub fn add(&mut self, name: String, lane: (usize, Channel)) {
         let at = *self.by_name.entry(name.clone()).or_insert(self.streams.len());
-        match self.streams.get_mut(at) {
-            Some(stream) => stream.lanes.push(lane),
-            None => self.streams.push(Stream { name, lanes: vec![lane] }),
+        if at == self.streams.len() {
+            self.streams.push(Stream { name, lanes: Vec::new(), request: 0, acked: false });
         }
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        if stream.lanes.is_empty() {
+            self.fresh.push(at);
+        }
+        stream.lanes.push(lane);
+    }
+
+    /// Takes a lane out; gives the stream's name where it was the last, so that the stream ends.
+    pub fn remove(&mut self, lane: (usize, Channel)) -> Option<String> {
+        let at = self.streams.iter().position(|stream| stream.lanes.contains(&lane))?;
+        let stream = self.streams.get_mut(at)?;
+        stream.lanes.retain(|l| *l != lane);
+        if !stream.lanes.is_empty() {
+            return None;
+        }
+        self.fresh.retain(|other| *other != at);
+        if stream.request > 0 {
+            (stream.request, stream.acked) = (0, false);
+            self.over.push(at);
+        }
+        Some(stream.name.clone())
     }
 
     /// All streams.
@@ -119,37 +147,79 @@ impl Subscriptions {
         &self.streams
     }
 
-    /// Forgets what was asked: the connection is new.
+    /// Whether it is a stream of ours that was ended.
+    pub fn is_over(&self, name: &[u8]) -> bool {
+        let at = std::str::from_utf8(name).ok().and_then(|name| self.by_name.get(name));
+        at.and_then(|at| self.streams.get(*at)).is_some_and(|stream| stream.lanes.is_empty())
+    }
+
+    /// Whether the venue has acknowledged the stream of a lane.
+    pub fn is_acked(&self, lane: (usize, Channel)) -> bool {
+        self.streams.iter().any(|stream| stream.acked && stream.lanes.contains(&lane))
+    }
+
+    /// The connection is new: all is asked for, nothing was.
     pub fn begin(&mut self) {
-        let all: Vec<usize> = (0..self.streams.len()).collect();
-        self.due = all.chunks(STREAMS_PER_FRAME).map(<[usize]>::to_vec).collect();
-        self.asked.clear();
+        self.end();
+        self.fresh = (0..self.streams.len()).collect();
         self.refusals = 0;
     }
 
     /// Forgets what was asked: the connection is gone.
     pub fn end(&mut self) {
         self.due.clear();
+        self.fresh.clear();
+        self.over.clear();
         self.asked.clear();
+        for stream in &mut self.streams {
+            (stream.request, stream.acked) = (0, false);
+        }
     }
 
     /// The frames for what is due, and for what the venue has not answered in a while.
     pub fn frames(&mut self, now: Ts) -> Vec<Vec<u8>> {
         let late = |(at, _): &(Ts, Vec<usize>)| now.ms_since(*at) >= ANSWER_MS as i64;
         self.due.extend(self.asked.extract_if(.., |_, asked| late(asked)).map(|(_, (_, batch))| batch));
-        let mut frames = Vec::with_capacity(self.due.len());
-        for batch in std::mem::take(&mut self.due) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let over = std::mem::take(&mut self.over);
+        let mut frames = Vec::with_capacity(self.due.len() + 1);
+        for batch in over.chunks(STREAMS_PER_FRAME) {
             self.next_id += 1;
-            let names = batch.iter().filter_map(|at| self.streams.get(*at)).map(|s| s.name.as_str());
-            frames.push(frame(names, self.next_id));
+            frames.push(frame("UNSUBSCRIBE", self.names(batch), self.next_id));
+        }
+        self.due.extend(fresh.chunks(STREAMS_PER_FRAME).map(<[usize]>::to_vec));
+        for mut batch in std::mem::take(&mut self.due) {
+            batch.retain(|at| self.streams.get(*at).is_some_and(|stream| !stream.lanes.is_empty()));
+            if batch.is_empty() {
+                continue;
+            }
+            self.next_id += 1;
+            frames.push(frame("SUBSCRIBE", self.names(&batch), self.next_id));
+            for at in &batch {
+                if let Some(stream) = self.streams.get_mut(*at) {
+                    stream.request = self.next_id;
+                }
+            }
             self.asked.insert(self.next_id, (now, batch));
         }
         frames
     }
 
-    /// The venue answered the frame of that id: what it had asked for.
-    pub fn answered(&mut self, id: u64) -> Vec<usize> {
-        self.asked.remove(&id).map(|(_, batch)| batch).unwrap_or_default()
+    fn names(&self, batch: &[usize]) -> impl Iterator<Item = &str> {
+        batch.iter().filter_map(|at| self.streams.get(*at)).map(|s| s.name.as_str())
+    }
+
+    /// The venue answered the frame of that id, `fine` where it said yes: what the frame had asked for and nobody has
+    /// asked for since.
+    pub fn answered(&mut self, id: u64, fine: bool) -> Vec<usize> {
+        let mut batch = self.asked.remove(&id).map(|(_, batch)| batch).unwrap_or_default();
+        batch.retain(|at| self.streams.get(*at).is_some_and(|stream| stream.request == id));
+        for at in &batch {
+            if let Some(stream) = self.streams.get_mut(*at) {
+                stream.acked = fine;
+            }
+        }
+        batch
     }
 
     /// Whether the venue has not answered all frames.
@@ -172,8 +242,8 @@ impl Subscriptions {
 }
 
 /// `{"method":"SUBSCRIBE","params":["btcusdt@aggTrade","btcusdt@depth@100ms"],"id":1}`
-fn frame<'a>(streams: impl Iterator<Item = &'a str>, id: u64) -> Vec<u8> {
-    let mut text = "{\"method\":\"SUBSCRIBE\",\"params\":[".to_owned();
+fn frame<'a>(method: &str, streams: impl Iterator<Item = &'a str>, id: u64) -> Vec<u8> {
+    let mut text = format!("{{\"method\":\"{method}\",\"params\":[");
     for (n, stream) in streams.enumerate() {
         let comma = if n == 0 { "" } else { "," };
         let _ = write!(text, "{comma}\"{stream}\"");
@@ -232,7 +302,7 @@ mod tests {
         }
         all.begin();
         assert_eq!(all.frames(Ts(0)).len(), 1);
-        let batch = all.answered(1);
+        let batch = all.answered(1, false);
         assert_eq!(batch, [0, 1, 2, 3, 4]);
         all.again(&batch);
         let frames = all.frames(Ts(0));
@@ -241,7 +311,7 @@ mod tests {
             (frames.len(), &*text),
             (2, r#"{"method":"SUBSCRIBE","params":["s3@trade","s4@trade"],"id":3}"#)
         );
-        assert_eq!(all.answered(7), Vec::<usize>::new());
+        assert_eq!(all.answered(7, true), Vec::<usize>::new());
         assert_eq!(all.frames(Ts::from_ms(14_999)).len(), 0);
         assert_eq!(all.frames(Ts::from_ms(15_000)).len(), 2);
     }

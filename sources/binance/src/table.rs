@@ -106,9 +106,31 @@ pub struct Listed {
     /// The last print and the last merged print.
     pub last_ids: [Option<u64>; 2],
     widened: u8,
+    /// A bit for each channel.
+    wanted: u32,
 }
 
 impl Listed {
+    /// Whether somebody wants this channel of it; in a recording all are wanted.
+    pub const fn wants(&self, channel: Channel) -> bool {
+        self.wanted & (1 << channel as u32) != 0
+    }
+
+    /// Whether somebody wants any channel of it.
+    pub const fn is_wanted(&self) -> bool {
+        self.wanted != 0
+    }
+
+    /// Somebody wants it.
+    pub const fn want(&mut self, channel: Channel) {
+        self.wanted |= 1 << channel as u32;
+    }
+
+    /// Nobody wants it any longer.
+    pub const fn unwant(&mut self, channel: Channel) {
+        self.wanted &= !(1 << channel as u32);
+    }
+
     /// Takes a wider definition that holds the number which did not fit.
     ///
     /// # Errors
@@ -185,6 +207,11 @@ impl Table {
         }
     }
 
+    /// Forgets where payloads of a stream go.
+    pub fn drop_route(&mut self, stream: &[u8]) {
+        self.routes.remove(stream);
+    }
+
     /// The place of a symbol; in a recording an unknown one gets a provisional definition.
     pub fn place(&mut self, product: &'static Product, symbol: &[u8]) -> Option<usize> {
         if let Some(at) = self.by_symbol.get(product.endpoint).and_then(|map| map.get(symbol)) {
@@ -217,6 +244,7 @@ impl Table {
                 quiet: Quiet::default(),
                 last_ids: [None; 2],
                 widened: 0,
+                wanted: if self.growing { u32::MAX } else { 0 },
             }),
         }
         at

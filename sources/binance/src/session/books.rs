@@ -118,6 +118,16 @@ impl BinanceSession {
         }
     }
 
+    /// Nobody wants the book any longer.
+    pub(super) fn forget_book(&mut self, at: usize) {
+        let Some(listed) = self.table.get_mut(at) else { return };
+        if let Book::Waiting(old) = &listed.book {
+            self.snapshots.bytes = self.snapshots.bytes.saturating_sub(old.bytes);
+        }
+        (listed.book, listed.quiet) = (Book::Idle, super::Quiet::default());
+        self.snapshots.queue.retain(|other| *other != at);
+    }
+
     /// Keeps a change until a snapshot comes, and sees that one does.
     fn hold(&mut self, at: usize, held: Held, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };

@@ -94,6 +94,9 @@ impl BinanceSession {
         out.push(Action::Malformed(fault));
         let c = Cursor::new(bytes);
         let stream = stream_of(&c);
+        if stream.is_some_and(|name| self.streams.is_over(name)) {
+            return;
+        }
         if let Some(route) = stream.and_then(|name| self.table.route(name)) {
             if route.kind == Kind::Depth {
                 self.lost(route.at, fault, now, out);
@@ -311,7 +314,11 @@ impl BinanceSession {
             Kind::Forced => (Channel::Liquidations, cold::liquidation(c, odd)?),
             Kind::Mark => {
                 let (seen, marks) = cold::marks(c, odd)?;
-                let mut push = |channel, body| made.push(event(instrument, channel, seen.ts, now, body));
+                let mut push = |channel, body| {
+                    if listed.wants(channel) {
+                        made.push(event(instrument, channel, seen.ts, now, body));
+                    }
+                };
                 push(Channel::MarkPrice, Body::MarkPrice(marks.mark));
                 if let Some(index) = marks.index {
                     push(Channel::IndexPrice, Body::IndexPrice(index));

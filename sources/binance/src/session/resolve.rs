@@ -17,6 +17,11 @@ impl BinanceSession {
         c: &mut Cursor<'_>,
         out: &mut Vec<Action>,
     ) -> Result<Option<Route>> {
+        if self.streams.is_over(stream) {
+            c.skip()?;
+            out.push(Action::Control("stream_not_wanted"));
+            return Ok(None);
+        }
         let look = Look::at(c);
         if look.kind == b"serverShutdown" {
             c.skip()?;

@@ -128,6 +128,20 @@ impl Talk {
         out.into_iter().filter_map(|action| self.follow(action)).collect()
     }
 
+    /// Wants these of the instrument too.
+    pub fn subscribe(&mut self, instrument: &Arc<Instrument>, channels: &[Channel]) -> Vec<String> {
+        let want = |c: &Channel| Want { instrument: Arc::clone(instrument), channel: *c };
+        let wants: Vec<Want> = channels.iter().map(want).collect();
+        self.tell(Input::Subscribe(&wants))
+    }
+
+    /// Wants these of the instrument no longer.
+    pub fn unsubscribe(&mut self, instrument: &Arc<Instrument>, channels: &[Channel]) -> Vec<String> {
+        let want = |c: &Channel| Want { instrument: Arc::clone(instrument), channel: *c };
+        let wants: Vec<Want> = channels.iter().map(want).collect();
+        self.tell(Input::Unsubscribe(&wants))
+    }
+
     pub fn frame(&mut self, text: &str) -> Vec<String> {
         self.bytes(text.as_bytes())
     }
@@ -213,6 +227,7 @@ impl Talk {
             Body::Lane(LaneFact::Asked { .. }) => format!("{} asked", event.channel.name()),
             Body::Lane(LaneFact::Acked) => format!("{} acked", event.channel.name()),
             Body::Lane(LaneFact::Refused(words)) => format!("{} refused: {words}", event.channel.name()),
+            Body::Lane(LaneFact::Dropped) => format!("{} dropped", event.channel.name()),
             Body::Lane(LaneFact::Syncing(_)) => "syncing".to_owned(),
             Body::Instrument => {
                 let i = &event.instrument;
