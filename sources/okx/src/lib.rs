@@ -3,6 +3,7 @@
 //! What it offers, its limits, its sequence rules and its quirks stand in the README of this folder.
 
 mod emit;
+mod kind;
 mod listing;
 mod parse;
 mod rows;

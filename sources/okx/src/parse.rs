@@ -1,6 +1,7 @@
 //! Bytes to rows: the envelope of a frame, books and trades. The slower channels are in [`rows`](crate::rows).
 
 use crate::emit::Sink;
+pub use crate::kind::{Feed, Kind};
 use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, Trade, TradeId, Ts};
 use source::{Cursor, Malformed, What};
 use std::sync::Arc;
@@ -21,73 +22,6 @@ pub struct Arg<'a> {
     pub inst: &'a [u8],
     /// `instType`; empty for channels by instrument.
     pub inst_type: &'a [u8],
-}
-
-/// A channel of the venue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `trades`, `trades-all`.
-    Trades,
-    /// A book by snapshot and updates.
-    Book(Feed),
-    /// `books5`.
-    BookTop,
-    /// `bbo-tbt`.
-    Quote,
-    /// `tickers`.
-    DayStats,
-    /// `candle1m` and its like.
-    Bars,
-    /// `mark-price`.
-    MarkPrice,
-    /// `index-tickers`.
-    IndexPrice,
-    /// `funding-rate`.
-    Funding,
-    /// `open-interest`.
-    OpenInterest,
-    /// `liquidation-orders`.
-    Liquidations,
-    /// `instruments`.
-    Instruments,
-    /// Any other.
-    Other,
-}
-
-/// A book channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feed {
-    /// `books`: 400 levels each 100 ms.
-    Books,
-    /// `books-l2-tbt`: 400 levels each 10 ms.
-    Tbt,
-    /// `books50-l2-tbt`: 50 levels each 10 ms.
-    Tbt50,
-    /// Books of the retired v3 API.
-    V3,
-}
-
-impl Kind {
-    /// The meaning of a channel name.
-    pub fn of(channel: &[u8]) -> Self {
-        match channel {
-            b"books" => Self::Book(Feed::Books),
-            b"bbo-tbt" => Self::Quote,
-            b"trades" | b"trades-all" => Self::Trades,
-            b"books-l2-tbt" => Self::Book(Feed::Tbt),
-            b"books50-l2-tbt" => Self::Book(Feed::Tbt50),
-            b"books5" => Self::BookTop,
-            b"tickers" => Self::DayStats,
-            b"mark-price" => Self::MarkPrice,
-            b"index-tickers" => Self::IndexPrice,
-            b"funding-rate" => Self::Funding,
-            b"open-interest" => Self::OpenInterest,
-            b"liquidation-orders" => Self::Liquidations,
-            b"instruments" => Self::Instruments,
-            _ if channel.starts_with(b"candle") => Self::Bars,
-            _ => Self::Other,
-        }
-    }
 }
 
 /// What stands around the data of a frame.

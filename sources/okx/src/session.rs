@@ -1,19 +1,20 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod data;
 mod lanes;
 mod legacy;
 mod table;
+mod wants;
 
-use crate::emit::{Notes, Sink, event};
+use crate::emit::{Notes, event};
 use crate::listing;
-use crate::parse::{self, Arg, Head, Kind, Result, Scratch};
-use crate::rows;
+use crate::parse::{self, Arg, Head, Kind, Scratch};
 use crate::subscribe::Control;
 use crate::v3;
 use lanes::Lanes;
 use model::{Body, Channel, GapCause, InstrumentId, LaneFact, Ts};
-use source::{Action, Cursor, Fault, Input, Malformed, Session, Shard, What};
+use source::{Action, Fault, Input, Malformed, Options, Session, Shard, What};
 use table::{Listed, Table};
 
 /// Silence after which we ask whether the venue is there.
@@ -31,6 +32,7 @@ pub struct OkxSession {
     /// False where it reads a recording.
     wanting: bool,
     open: bool,
+    options: Options,
     table: Table,
     lanes: Lanes,
     notes: Notes,
@@ -50,6 +52,7 @@ impl OkxSession {
         Self {
             wanting: !shard.wants.is_empty(),
             open: false,
+            options: shard.options.clone(),
             table,
             lanes,
             notes: Notes::default(),
@@ -83,7 +86,8 @@ impl Session for OkxSession {
             },
             Input::Resync { instrument, channel } => self.resync(instrument, channel, now, out),
             Input::Define(instrument) => self.table.define(instrument),
-            Input::Subscribe(_) | Input::Unsubscribe(_) => {}
+            Input::Subscribe(wants) => self.wanted_too(wants, now, out),
+            Input::Unsubscribe(wants) => self.wanted_no_longer(wants, now, out),
             Input::Closed => self.closed(now, out),
         }
         if self.lanes.pending && self.open {
@@ -177,140 +181,6 @@ impl OkxSession {
         }
     }
 
-    /// The data of one frame. A number that does not fit widens the definition, and the data are read again.
-    fn data<'a>(
-        &mut self,
-        head: &Head<'a>,
-        c: &mut Cursor<'a>,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) -> Result<()> {
-        let Some(arg) = head.arg else { return Err(c.fault(What::Missing("arg"))) };
-        match arg.kind {
-            Kind::Book(feed) => {
-                let Some(at) = self.instrument(arg.inst, c, out)? else { return skip(c) };
-                self.book(at, feed, head.action.unwrap_or_default(), c, now, out)
-            }
-            Kind::Other => {
-                self.notes.unknown(b"channel", arg.channel, out);
-                skip(c)
-            }
-            Kind::Liquidations => self.liquidations(c, now, out),
-            Kind::Instruments => self.definitions(c, now, out),
-            Kind::IndexPrice => {
-                let targets = self.targets(arg.inst, c)?;
-                rows::index_price(c, &targets, &mut Sink { now, out, notes: &mut self.notes })
-            }
-            _ => {
-                let Some(at) = self.instrument(arg.inst, c, out)? else { return skip(c) };
-                self.rows(at, arg, c, now, out)
-            }
-        }
-    }
-
-    /// The place of an instrument in the table; `None` where nobody wants it.
-    fn instrument(&mut self, symbol: &[u8], c: &Cursor<'_>, out: &mut Vec<Action>) -> Result<Option<usize>> {
-        let found = self.table.place(symbol);
-        match found {
-            Some(at) => Ok(Some(at)),
-            None if self.wanting => {
-                out.push(Action::Control("data of an instrument that is not wanted"));
-                Ok(None)
-            }
-            None => Err(c.fault(What::Rule("instId is no symbol"))),
-        }
-    }
-
-    /// The instruments over an index.
-    fn targets(&mut self, index: &[u8], c: &Cursor<'_>) -> Result<Vec<std::sync::Arc<model::Instrument>>> {
-        let places = if self.wanting {
-            self.lanes.over(index)
-        } else {
-            vec![self.table.place(index).ok_or_else(|| c.fault(What::Rule("instId is no symbol")))?]
-        };
-        Ok(places.into_iter().filter_map(|at| self.table.get(at)).map(|l| l.instrument.clone()).collect())
-    }
-
-    fn rows<'a>(
-        &mut self,
-        at: usize,
-        arg: Arg<'a>,
-        c: &mut Cursor<'a>,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) -> Result<()> {
-        let Some(listed) = self.table.get_mut(at) else { return skip(c) };
-        let (start, mark) = (c.clone(), out.len());
-        loop {
-            let mut sink = Sink { now, out, notes: &mut self.notes };
-            let instrument = &listed.instrument;
-            let read = match arg.kind {
-                Kind::Trades => parse::trades(c, instrument, &mut sink),
-                Kind::Quote => books::quotes(c, instrument, &mut self.scratch, &mut sink),
-                Kind::BookTop => books::tops(c, instrument, &mut self.scratch, &mut sink),
-                Kind::DayStats => rows::day_stats(c, instrument, &mut sink),
-                Kind::Bars => rows::bars(c, arg.channel, instrument, &mut sink),
-                Kind::MarkPrice => rows::mark_price(c, instrument, &mut sink),
-                Kind::Funding => rows::funding(c, instrument, &mut sink),
-                Kind::OpenInterest => rows::open_interest(c, instrument, &mut sink),
-                Kind::Book(_) | Kind::IndexPrice | Kind::Liquidations | Kind::Instruments | Kind::Other => {
-                    skip(c)
-                }
-            };
-            let Err(fault) = read else { return Ok(()) };
-            let kept = out.len();
-            listed.widen(&fault, now, out)?;
-            take_back(out, mark, kept);
-            *c = start.clone();
-        }
-    }
-
-    fn liquidations(&mut self, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
-        let (table, wanting) = (&mut self.table, self.wanting);
-        let mut sink = Sink { now, out, notes: &mut self.notes };
-        let mut stranger = None;
-        rows::liquidations(c, &mut sink, |symbol, forced, sink| {
-            let Some(listed) = table.place(symbol).and_then(|at| table.get(at)) else {
-                stranger = stranger.or((!wanting).then_some(symbol.len()));
-                return;
-            };
-            if wanting && !listed.wants(Channel::Liquidations) {
-                return;
-            }
-            for (order, ts) in forced {
-                let body = Body::Liquidation(Box::new(order));
-                sink.emit(&listed.instrument, Channel::Liquidations, ts, body);
-            }
-        })?;
-        match stranger {
-            Some(_) => Err(c.fault(What::Rule("instId is no symbol"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Definitions pushed by the `instruments` channel.
-    fn definitions(&mut self, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
-        let rows = c.skip()?;
-        for made in listing::read_rows(rows)? {
-            self.install(made, now, out);
-        }
-        Ok(())
-    }
-
-    fn install(&mut self, made: model::Instrument, now: Ts, out: &mut Vec<Action>) {
-        let Some(listed) = self.table.place(made.symbol.as_bytes()).and_then(|at| self.table.get_mut(at))
-        else {
-            return;
-        };
-        if *listed.instrument != made {
-            listed.instrument = made.into();
-            if !self.wanting || listed.wants(Channel::Instruments) {
-                let told = event(&listed.instrument, Channel::Instruments, None, now, Body::Instrument);
-                out.push(Action::Emit(told));
-            }
-        }
-    }
-
     /// What a frame that could not be read means for the books of this connection.
     fn suffer(&mut self, head: &Head<'_>, fault: Malformed, now: Ts, out: &mut Vec<Action>) {
         let cause = cause_of(&fault);
@@ -350,7 +220,8 @@ impl OkxSession {
         if channel != Channel::Book {
             return;
         }
-        if let Some(at) = self.table.by_id(instrument) {
+        let at = self.table.by_id(instrument);
+        if let Some(at) = at.filter(|at| self.table.get(*at).is_some_and(|l| l.wants(channel))) {
             self.restart(at, now);
             if let Some(listed) = self.table.get_mut(at) {
                 listed.book.reset();
@@ -370,20 +241,6 @@ fn cause_of(fault: &Malformed) -> GapCause {
         What::Scale(..) => GapCause::Scale,
         _ => GapCause::Malformed,
     }
-}
-
-/// Takes out the events of a frame that will be read again; what else was said stands.
-#[cold]
-fn take_back(out: &mut Vec<Action>, from: usize, to: usize) {
-    let mut at = 0;
-    out.retain(|action| {
-        at += 1;
-        !(from < at && at <= to && matches!(action, Action::Emit(_)))
-    });
-}
-
-fn skip(c: &mut Cursor<'_>) -> Result<()> {
-    c.skip().map(|_| ())
 }
 
 /// What the session knows of one instrument, as its parts see it.

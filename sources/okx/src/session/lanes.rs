@@ -54,6 +54,9 @@ struct Sub {
 /// All subscriptions of a session.
 pub(super) struct Lanes {
     subs: Vec<Sub>,
+    /// Arguments that are to be ended, and when.
+    over: Vec<Topic>,
+    over_due: Option<Ts>,
     /// Something has become due or changed when something will.
     pub pending: bool,
     armed: Option<Ts>,
@@ -64,39 +67,72 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub fn new(shard: &Shard, table: &mut Table) -> Self {
-        let mut subs: Vec<Sub> = Vec::new();
+        let zero = Ts(i64::MIN);
+        let mut lanes = Self {
+            subs: Vec::new(),
+            over: Vec::new(),
+            over_due: None,
+            pending: false,
+            armed: None,
+            requests: 0,
+            hour: (zero, 0),
+            hold_until: zero,
+        };
         for want in &shard.wants {
             let at = table.put(want.instrument.clone());
             table.want(at, want.channel);
-            let Some(topic) = topic(want, &shard.options) else { continue };
-            let lane = (at, want.channel);
-            if let Some(sub) = subs.iter_mut().find(|s| s.topic == topic) {
-                sub.lanes.push(lane);
-                continue;
+            if let Some(topic) = topic(want, &shard.options) {
+                lanes.add(topic, (at, want.channel), None);
             }
-            subs.push(Sub {
-                topic,
-                lanes: vec![lane],
-                standing: Standing::Asked,
-                known: false,
-                request: 0,
-                due: None,
-                not_before: Ts(i64::MIN),
-                tries: 0,
-                restarts: 0,
-                healed: None,
-            });
         }
-        let zero = Ts(i64::MIN);
-        Self { subs, pending: false, armed: None, requests: 0, hour: (zero, 0), hold_until: zero }
+        lanes
+    }
+
+    /// Adds a lane, to be asked for at `due`. Where its argument is asked for already: whether it is acknowledged.
+    pub fn add(&mut self, topic: Topic, lane: (usize, Channel), due: Option<Ts>) -> Option<bool> {
+        if let Some(sub) = self.subs.iter_mut().find(|s| s.topic == topic) {
+            sub.lanes.push(lane);
+            return (sub.request > 0).then_some(sub.standing == Standing::Acked);
+        }
+        self.pending |= due.is_some();
+        self.subs.push(Sub {
+            topic,
+            lanes: vec![lane],
+            standing: Standing::Asked,
+            known: false,
+            request: 0,
+            due,
+            not_before: Ts(i64::MIN),
+            tries: 0,
+            restarts: 0,
+            healed: None,
+        });
+        None
+    }
+
+    /// Takes a lane out; its argument is ended with the last.
+    pub fn remove(&mut self, lane: (usize, Channel), now: Ts) {
+        let Some(at) = self.subs.iter().position(|s| s.lanes.contains(&lane)) else { return };
+        let Some(sub) = self.subs.get_mut(at) else { return };
+        sub.lanes.retain(|l| *l != lane);
+        if sub.lanes.is_empty() {
+            let sub = self.subs.swap_remove(at);
+            if sub.request > 0 && sub.standing != Standing::Refused {
+                self.over.push(sub.topic);
+                self.over_due = Some(now);
+                self.pending = true;
+            }
+        }
     }
 
     /// The connection is gone, and what was due with it.
     pub fn reset(&mut self) {
         for sub in &mut self.subs {
-            (sub.standing, sub.known, sub.due) = (Standing::Asked, false, None);
+            (sub.standing, sub.known, sub.due, sub.request) = (Standing::Asked, false, None, 0);
             (sub.not_before, sub.tries, sub.restarts, sub.healed) = (Ts(i64::MIN), 0, 0, None);
         }
+        self.over.clear();
+        self.over_due = None;
         self.pending = false;
         self.armed = None;
         self.hour = (Ts(i64::MIN), 0);
@@ -158,10 +194,15 @@ impl OkxSession {
         let due: Vec<usize> = (0..self.lanes.subs.len())
             .filter(|i| self.lanes.subs.get(*i).and_then(|s| s.due).is_some_and(|at| at <= now))
             .collect();
-        if !due.is_empty() {
-            match self.lanes.spend(2, now) {
-                Ok(()) => self.ask(&due, now, out),
+        let over = self.lanes.over_due.is_some_and(|at| at <= now);
+        if !due.is_empty() || over {
+            match self.lanes.spend(2 + u32::from(over), now) {
+                Ok(()) => {
+                    self.end(out);
+                    self.ask(&due, now, out);
+                }
                 Err(later) => {
+                    self.lanes.over_due = self.lanes.over_due.map(|_| later);
                     for i in due {
                         if let Some(sub) = self.lanes.subs.get_mut(i) {
                             sub.due = Some(later);
@@ -182,15 +223,29 @@ impl OkxSession {
     fn arm(&mut self, out: &mut Vec<Action>) {
         let subs = self.lanes.subs.iter().filter_map(|s| s.due);
         let fetches = (0..self.table.len()).filter_map(|at| self.table.get(at)?.book.fetch_at);
-        let Some(next) = subs.chain(fetches).min() else { return };
+        let Some(next) = subs.chain(fetches).chain(self.lanes.over_due).min() else { return };
         if self.lanes.armed.is_none_or(|armed| next < armed) {
             self.lanes.armed = Some(next);
             out.push(Action::WakeAt { timer: TIMER_CHORES, at: next });
         }
     }
 
+    /// Ends what nobody wants any longer.
+    fn end(&mut self, out: &mut Vec<Action>) {
+        self.lanes.over_due = None;
+        let over = std::mem::take(&mut self.lanes.over);
+        if !over.is_empty() {
+            self.lanes.requests += 1;
+            let request = self.lanes.requests;
+            out.extend(frames("unsubscribe", request, over.iter()).into_iter().map(Action::Send));
+        }
+    }
+
     /// Sends subscriptions; those that the venue holds already are ended first.
     fn ask(&mut self, which: &[usize], now: Ts, out: &mut Vec<Action>) {
+        if which.is_empty() {
+            return;
+        }
         self.lanes.requests += 1;
         let request = self.lanes.requests;
         let topics = |lanes: &Lanes, again: bool| -> Vec<Topic> {

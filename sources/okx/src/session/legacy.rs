@@ -1,6 +1,7 @@
 //! Frames of the retired v3 API, as recordings hold them.
 
-use super::{OkxSession, cause_of, skip, take_back};
+use super::data::{skip, take_back};
+use super::{OkxSession, cause_of};
 use crate::emit::Sink;
 use crate::parse::{Head, Result};
 use crate::v3;
@@ -33,7 +34,7 @@ impl OkxSession {
             self.notes.unknown(b"table", row.name, out);
             return skip(c);
         }
-        let Some(at) = self.instrument(row.symbol, c, out)? else { return skip(c) };
+        let Some(at) = self.instrument(row.symbol, None, c, out)? else { return skip(c) };
         let (start, mark) = (c.clone(), out.len());
         let book = loop {
             let Some(listed) = self.table.get_mut(at) else { return skip(c) };

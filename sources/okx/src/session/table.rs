@@ -30,6 +30,16 @@ impl Listed {
         self.wants.contains(&channel)
     }
 
+    /// Whether the shard wants any channel of it.
+    pub fn is_wanted(&self) -> bool {
+        !self.wants.is_empty()
+    }
+
+    /// Nobody wants this channel of it any longer.
+    pub fn unwant(&mut self, channel: Channel) {
+        self.wants.retain(|c| *c != channel);
+    }
+
     /// Takes a wider definition that holds the number which did not fit.
     ///
     /// # Errors
@@ -110,7 +120,7 @@ impl Table {
 
     /// Notes that the shard wants a channel.
     pub fn want(&mut self, at: usize, channel: Channel) {
-        if let Some(listed) = self.get_mut(at) {
+        if let Some(listed) = self.get_mut(at).filter(|l| !l.wants(channel)) {
             listed.wants.push(channel);
         }
     }
