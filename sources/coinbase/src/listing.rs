@@ -40,10 +40,10 @@ type Text<'a> = Option<Cow<'a, str>>;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Product<'a> {
-    #[serde(borrow)]
-    pub product_id: Text<'a>,
-    #[serde(borrow)]
-    product_type: Text<'a>,
+    #[serde(borrow, rename = "product_id")]
+    pub id: Text<'a>,
+    #[serde(borrow, rename = "product_type")]
+    kind: Text<'a>,
     #[serde(borrow)]
     base_currency_id: Text<'a>,
     #[serde(borrow)]
@@ -174,12 +174,12 @@ fn number(words: &Text<'_>) -> Option<Decimal> {
 
 impl Product<'_> {
     fn instrument(&self) -> Option<Instrument> {
-        let symbol = symbol(text(&self.product_id).as_bytes())?;
+        let symbol = symbol(text(&self.id).as_bytes())?;
         if !text(&self.alias).is_empty() {
             return None;
         }
         let future = self.future_product_details.as_ref();
-        let kind = match (text(&self.product_type), future) {
+        let kind = match (text(&self.kind), future) {
             ("FUTURE", Some(future)) if future.is_perpetual(symbol) => InstrumentKind::Perpetual,
             ("FUTURE", _) => InstrumentKind::Future,
             _ => InstrumentKind::Spot,

@@ -164,10 +164,10 @@ impl Scratch {
         self.bids.retain(|l| l.qty.0 != 0);
         self.asks.retain(|l| l.qty.0 != 0);
         if !self.bids.is_sorted_by(|a, b| a.px > b.px) {
-            self.bids.sort_by(|a, b| b.px.cmp(&a.px));
+            self.bids.sort_by_key(|level| std::cmp::Reverse(level.px));
         }
         if !self.asks.is_sorted_by(|a, b| a.px < b.px) {
-            self.asks.sort_by(|a, b| a.px.cmp(&b.px));
+            self.asks.sort_by_key(|level| level.px);
         }
         self.levels()
     }

@@ -110,7 +110,7 @@ impl PollSession {
         }
     }
 
-    fn told(&self, lane: &Lane, fact: LaneFact, now: Ts) -> Action {
+    fn told(lane: &Lane, fact: LaneFact, now: Ts) -> Action {
         Action::Emit(event(&lane.instrument, lane.channel, None, now, Body::Lane(fact)))
     }
 
@@ -119,7 +119,7 @@ impl PollSession {
             (lane.answered, lane.refused) = (false, false);
         }
         for lane in &self.lanes {
-            out.extend(asked(lane.channel).map(|fact| self.told(lane, fact, now)));
+            out.extend(asked(lane.channel).map(|fact| Self::told(lane, fact, now)));
         }
         // Spread over the period, so that the weight is never spent at once.
         for n in 0..self.polls.len() {
@@ -186,7 +186,7 @@ impl PollSession {
         for want in wants {
             if self.add(want) && self.open {
                 let fact = asked(want.channel);
-                out.extend(self.lanes.last().zip(fact).map(|(lane, fact)| self.told(lane, fact, now)));
+                out.extend(self.lanes.last().zip(fact).map(|(lane, fact)| Self::told(lane, fact, now)));
             }
         }
         let fresh = (0..self.polls.len()).filter(|n| !before.get(*n).copied().unwrap_or(false));
@@ -200,7 +200,7 @@ impl PollSession {
             let is = |l: &Lane| l.instrument.id == want.instrument.id && l.channel == want.channel;
             if let Some(at) = self.lanes.iter().position(is) {
                 let lane = self.lanes.remove(at);
-                out.push(self.told(&lane, LaneFact::Dropped, now));
+                out.push(Self::told(&lane, LaneFact::Dropped, now));
             }
         }
         let lanes = &self.lanes;
@@ -272,7 +272,7 @@ fn listing_of(instrument: &Instrument) -> &'static str {
 fn figures(lanes: &mut [Lane], path: &str, body: &[u8], now: Ts, out: &mut Vec<Action>) -> Result<()> {
     let all: Products<'_> = serde_json::from_slice(body).map_err(|e| listing::fault(body, &e))?;
     for product in &all.products {
-        let symbol = text(&product.product_id);
+        let symbol = text(&product.id);
         for lane in
             lanes.iter().filter(|l| *l.instrument.symbol == *symbol && listing_of(&l.instrument) == path)
         {

@@ -59,7 +59,7 @@ impl Rest for CoinbaseRest {
         let told = own.filter_map(|p| {
             Some(Turnover {
                 product: Feed::Advanced.product(),
-                symbol: text(&p.product_id).into(),
+                symbol: text(&p.id).into(),
                 turnover: Decimal::parse(text(&p.approximate_quote_24h_volume).as_bytes()).ok()?,
             })
         });

@@ -5,6 +5,7 @@ mod feeds;
 mod listings;
 mod peers;
 mod rest;
+mod rest_old;
 mod world;
 
 use crate::parse::{self, Kind};

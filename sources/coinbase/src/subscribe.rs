@@ -242,7 +242,7 @@ pub fn held_advanced(events: &[u8]) -> Result<Held, Malformed> {
     let events: Vec<Event<'_>> = serde_json::from_slice(events).map_err(|e| listing::fault(events, &e))?;
     let mut held = Held::default();
     for (channel, products) in events.into_iter().flat_map(|e| e.subscriptions) {
-        if products.iter().any(|p| *p == channel) {
+        if products.contains(&channel) {
             held.all.push((channel.into_owned(), None));
             continue;
         }

@@ -20,15 +20,11 @@ fn fixtures() -> Vec<PathBuf> {
 
 fn inputs(path: &Path) -> Vec<(String, Vec<u8>)> {
     let body = std::fs::read(path).unwrap();
-    match path.file_name().and_then(|n| n.to_str()) {
-        Some("rest_products.json") => {
-            vec![("https://api.coinbase.com/api/v3/brokerage/market/products".to_owned(), body)]
-        }
-        _ => {
-            let text = String::from_utf8(body).unwrap();
-            text.lines().map(|line| (String::new(), line.as_bytes().to_vec())).collect()
-        }
+    if path.extension().is_some_and(|e| e == "json") {
+        return vec![("https://api.coinbase.com/api/v3/brokerage/market/products".to_owned(), body)];
     }
+    let text = String::from_utf8(body).unwrap();
+    text.lines().map(|line| (String::new(), line.as_bytes().to_vec())).collect()
 }
 
 fn feed(session: &mut dyn Session, url: &str, bytes: &[u8], out: &mut Vec<Action>) {

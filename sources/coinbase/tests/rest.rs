@@ -19,7 +19,7 @@ fn listed(pair: &Pair, product: &str) -> Arc<Instrument> {
 }
 
 /// Reads a part of the past to its end.
-fn read(pair: &mut Pair, past: Past) -> (Vec<Event>, usize) {
+fn read(pair: &mut Pair, past: &Past) -> (Vec<Event>, usize) {
     let mut history = Coinbase.rest().history(past.clone()).unwrap();
     let (mut all, mut requests) = (Vec::new(), 0);
     let mut reached = history.reached();
@@ -66,7 +66,7 @@ fn missing_trades_are_found_by_their_ids() {
         let (first, last) = (seen[seen.len() / 3], seen[seen.len() / 2]);
         let (all, _) = read(
             &mut pair,
-            past(&instrument, Channel::Trades, START, START.plus_ms(60_000), Some((first, last))),
+            &past(&instrument, Channel::Trades, START, START.plus_ms(60_000), Some((first, last))),
         );
         assert_eq!(ids(&all), (first..=last).collect::<Vec<_>>(), "{product}");
         assert!(all.iter().all(|e| e.stamp.ts_event.is_some() && e.instrument.id == instrument.id));
@@ -80,14 +80,14 @@ fn trades_of_a_time_are_read_whole_page_by_page() {
         let mut pair = pair(2_000, 150_000);
         let instrument = listed(&pair, product);
         let (from, to) = (START.plus_ms(20_500), START.plus_ms(100_250));
-        let (all, requests) = read(&mut pair, past(&instrument, Channel::Trades, from, to, None));
+        let (all, requests) = read(&mut pair, &past(&instrument, Channel::Trades, from, to, None));
         let numbers = ids(&all);
         assert!(numbers.len() > 5_000 && requests > 5, "{} trades, {requests} requests", numbers.len());
         assert!(numbers.windows(2).all(|two| two[1] == two[0] + 1), "{product}");
         assert!(all.iter().all(|e| (from..to).contains(&e.stamp.ts_event.unwrap())));
         // None at the edges was left out.
         let wider = past(&instrument, Channel::Trades, Ts(from.0 - 2_000_000_000), to.plus_ms(2_000), None);
-        let wide = read(&mut pair, wider).0;
+        let wide = read(&mut pair, &wider).0;
         let within = wide.iter().filter(|e| (from..to).contains(&e.stamp.ts_event.unwrap())).count();
         assert_eq!(within, numbers.len(), "{product}");
     }
@@ -101,8 +101,8 @@ fn both_feeds_tell_the_same_bars_and_trades_make_them() {
     let mut told = Vec::new();
     for product in ["", "exchange"] {
         let instrument = listed(&pair, product);
-        let (bars, _) = read(&mut pair, past(&instrument, Channel::Bars, from, to, None));
-        let trades = read(&mut pair, past(&instrument, Channel::Trades, from, to, None)).0;
+        let (bars, _) = read(&mut pair, &past(&instrument, Channel::Bars, from, to, None));
+        let trades = read(&mut pair, &past(&instrument, Channel::Trades, from, to, None)).0;
         let mut all = Vec::new();
         for event in &bars {
             let Body::Bar(bar) = &event.body else { panic!("{event:?}") };

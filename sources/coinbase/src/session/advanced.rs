@@ -157,7 +157,7 @@ impl CoinbaseSession {
 
     /// Reads rows of a book into the scratch. A number that does not fit widens the definition.
     #[inline]
-    fn levels<'a>(&mut self, at: usize, c: &mut Cursor<'a>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+    fn levels(&mut self, at: usize, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
         let Some(listed) = self.table.get_mut(at) else { return skip(c) };
         let start = c.clone();
         loop {
@@ -173,7 +173,7 @@ impl CoinbaseSession {
     }
 
     /// `{"type":"update","trades":[…]}`; a snapshot holds the last hundred, newest first.
-    fn trades<'a>(&mut self, c: &mut Cursor<'a>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+    fn trades(&mut self, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
         self.found.clear();
         let mut whole = false;
         c.object(|c, key| {

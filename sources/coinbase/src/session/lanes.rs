@@ -324,10 +324,12 @@ impl CoinbaseSession {
             .lanes
             .subs
             .iter()
-            .map(|s| match alive(&s.topic) {
-                false => s.lanes.is_empty(),
+            .map(|s| {
+                if !alive(&s.topic) {
+                    return s.lanes.is_empty();
+                }
                 // The one of Advanced Trade names no product and stays with the connection.
-                true => !s.topic.product.is_empty() && !in_use(&s.topic.product),
+                !s.topic.product.is_empty() && !in_use(&s.topic.product)
             })
             .collect();
         let mut ended = Vec::new();

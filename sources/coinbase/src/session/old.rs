@@ -142,12 +142,12 @@ impl CoinbaseSession {
     ) -> Result<()> {
         let at = self.listed(Feed::Exchange, flat.print.product, c)?;
         let stats = DayStats {
-            open: number(&flat.open)?,
-            high: number(&flat.high)?,
-            low: number(&flat.low)?,
-            last: number(&flat.print.px)?,
-            last_qty: number(&flat.last_size)?,
-            volume: number(&flat.volume)?,
+            open: number(flat.open.as_ref())?,
+            high: number(flat.high.as_ref())?,
+            low: number(flat.low.as_ref())?,
+            last: number(flat.print.px.as_ref())?,
+            last_qty: number(flat.last_size.as_ref())?,
+            volume: number(flat.volume.as_ref())?,
             turnover: None,
             trades: None,
         };
@@ -175,6 +175,6 @@ fn is_other(word: &[u8]) -> bool {
     )
 }
 
-fn number(place: &Option<Cursor<'_>>) -> Result<Option<Decimal>> {
-    place.clone().map_or(Ok(None), |mut c| c.decimal_opt())
+fn number(place: Option<&Cursor<'_>>) -> Result<Option<Decimal>> {
+    place.cloned().map_or(Ok(None), |mut c| c.decimal_opt())
 }

@@ -1,17 +1,15 @@
 //! REST answers of the simulated venue.
 
-use super::listings::figures;
 use super::{CoinbaseSim, encode, world};
 use crate::{Feed, listing, subscribe, time};
-use model::{Side, Ts};
+use model::Ts;
 
 /// How many requests are answered in a second. The venue allows ten; what a client has paced may arrive closer together.
 const REQUESTS_MAX: usize = 30;
 /// The most bars of an answer.
-const ADVANCED_BARS_MAX: usize = 350;
-const EXCHANGE_BARS_MAX: usize = 300;
+const BARS_MAX: i64 = 350;
 /// The most trades of an answer.
-const TRADES_MAX: usize = 1_000;
+pub(super) const TRADES_MAX: usize = 1_000;
 
 /// An answer.
 pub(super) struct Answer {
@@ -21,23 +19,23 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn fine(body: String) -> Self {
+    pub fn fine(body: String) -> Self {
         Self { status: 200, headers: Vec::new(), body }
     }
 
-    fn fault(status: u16, words: &str) -> Self {
+    pub fn fault(status: u16, words: &str) -> Self {
         let body = format!(r#"{{"error":"{words}","error_details":"{words}","message":"{words}"}}"#);
         Self { status, headers: Vec::new(), body }
     }
 }
 
-fn field<'q>(query: &'q str, name: &str) -> &'q str {
+pub(super) fn field<'q>(query: &'q str, name: &str) -> &'q str {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap_or_default()
 }
 
 /// A time in a query: seconds since 1970, or a text.
-fn instant(text: &str) -> Option<i64> {
+pub(super) fn instant(text: &str) -> Option<i64> {
     let plain = text.replace("%3A", ":").replace("%3a", ":");
     text.parse().ok().or_else(|| time::parse(plain.as_bytes()).map(crate::rest::seconds))
 }
@@ -54,7 +52,7 @@ impl CoinbaseSim {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match endpoint {
             0 => self.advanced(path, query, now),
-            1 => self.exchange(path, query, now),
+            1 => self.exchange_answer(path, query, now),
             _ => Answer::fault(404, "NOT_FOUND"),
         }
     }
@@ -125,7 +123,7 @@ impl CoinbaseSim {
                     return Answer::fault(400, "INVALID_ARGUMENT");
                 };
                 let bars = state.bars(length, from, to);
-                if (to - from) / length >= ADVANCED_BARS_MAX.cast_signed() as i64 {
+                if (to - from) / length >= BARS_MAX {
                     return Answer::fault(400, "number of candles requested should be less than 350");
                 }
                 let rows: Vec<String> = bars
@@ -178,7 +176,7 @@ impl CoinbaseSim {
         ))
     }
 
-    fn coins(&self) -> Vec<String> {
+    pub(super) fn coins(&self) -> Vec<String> {
         let spot = self.world.states.iter().filter(|s| s.product.exchange.is_some());
         spot.map(|s| s.product.advanced.base.to_string())
             .chain(["USD".to_owned(), "USDC".to_owned()])
@@ -188,11 +186,13 @@ impl CoinbaseSim {
     fn currencies(&self, path: &str) -> String {
         let crypto = path.ends_with("crypto");
         let coins = self.coins().into_iter().filter(|coin| crypto != (coin == "USD"));
-        let row = |coin: String| match crypto {
-            true => format!(
+        let row = |coin: String| {
+            if !crypto {
+                return format!(r#"{{"id":"{coin}","name":"{coin}","min_size":"0.01"}}"#);
+            }
+            format!(
                 r##"{{"asset_id":"{coin}","code":"{coin}","name":"{coin}","color":"#000000","sort_index":100,"exponent":8,"type":"crypto","address_regex":""}}"##
-            ),
-            false => format!(r#"{{"id":"{coin}","name":"{coin}","min_size":"0.01"}}"#),
+            )
         };
         format!(r#"{{"data":[{}]}}"#, coins.map(row).collect::<Vec<_>>().join(","))
     }
@@ -200,130 +200,5 @@ impl CoinbaseSim {
     fn rates(&self) -> String {
         let rates: Vec<String> = self.coins().iter().map(|coin| format!(r#""{coin}":"1.0""#)).collect();
         format!(r#"{{"data":{{"currency":"USD","rates":{{{}}}}}}}"#, rates.join(","))
-    }
-
-    fn exchange(&self, path: &str, query: &str, now: Ts) -> Answer {
-        let mut parts = path.trim_matches('/').splitn(3, '/');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some("time"), None, _) => {
-                let epoch = now.as_ms();
-                Answer::fine(format!(
-                    r#"{{"iso":"{}","epoch":{}.{:03}}}"#,
-                    time::write(now, 3),
-                    epoch / 1_000,
-                    epoch.rem_euclid(1_000)
-                ))
-            }
-            (Some("products"), None, _) => {
-                let rows: Vec<String> =
-                    self.world.states.iter().filter_map(|s| s.product.exchange_row()).collect();
-                Answer::fine(format!("[{}]", rows.join(",")))
-            }
-            (Some("currencies"), None, _) => {
-                let row = |coin: String| {
-                    format!(
-                        r#"{{"id":"{coin}","name":"{coin}","min_size":"0.00000001","status":"online","message":"","max_precision":"0.00000001","convertible_to":[],"details":{{"type":"crypto"}},"default_network":"","supported_networks":[]}}"#
-                    )
-                };
-                let rows: Vec<String> = self.coins().into_iter().map(row).collect();
-                Answer::fine(format!("[{}]", rows.join(",")))
-            }
-            (Some("products"), Some(symbol), what) => {
-                self.exchange_product(symbol, what.unwrap_or_default(), query, now)
-            }
-            _ => Answer::fault(404, "NotFound"),
-        }
-    }
-
-    fn exchange_product(&self, symbol: &str, what: &str, query: &str, now: Ts) -> Answer {
-        let place = self.world.place(Feed::Exchange, symbol);
-        let state = place.and_then(|at| self.world.states.get(at));
-        let one = place.and_then(|at| self.world.market.listed().get(at));
-        let (Some(state), Some(one)) = (state, one) else { return Answer::fault(404, "NotFound") };
-        let Some(instrument) = state.definition(Feed::Exchange) else {
-            return Answer::fault(404, "NotFound");
-        };
-        let (last, volume, _) = figures(one);
-        let (open, high, low) = one.range;
-        let text = |px| encode::px(px, instrument);
-        match what {
-            "" => Answer::fine(state.product.exchange_row().unwrap_or_default()),
-            "stats" => Answer::fine(format!(
-                r#"{{"open":"{}","high":"{}","low":"{}","last":"{last}","volume":"{volume}","volume_30day":"{volume}"}}"#,
-                text(open),
-                text(high),
-                text(low)
-            )),
-            "ticker" => {
-                let best = |px: Option<&model::Px>| px.map(|px| text(*px)).unwrap_or_default();
-                Answer::fine(format!(
-                    r#"{{"trade_id":{},"price":"{last}","size":"{}","time":"{}","bid":"{}","ask":"{}","volume":"{volume}"}}"#,
-                    one.trades,
-                    encode::qty(one.last.1, instrument),
-                    time::write(now, 6),
-                    best(one.bids.last_key_value().map(|(px, _)| px)),
-                    best(one.asks.first_key_value().map(|(px, _)| px))
-                ))
-            }
-            "book" => {
-                let depth = match field(query, "level") {
-                    "" | "1" => 1,
-                    _ => usize::MAX,
-                };
-                let shown = state.shown_before(self.late);
-                let side = |levels: Vec<model::Level>| -> String {
-                    let row = |l: &model::Level| {
-                        format!(r#"["{}","{}",1]"#, text(l.px), encode::qty(l.qty, instrument))
-                    };
-                    levels.iter().map(row).collect::<Vec<_>>().join(",")
-                };
-                Answer::fine(format!(
-                    r#"{{"bids":[{}],"asks":[{}],"sequence":{},"auction_mode":false,"auction":null,"time":"{}"}}"#,
-                    side(shown.bids(depth)),
-                    side(shown.asks(depth)),
-                    state.seq,
-                    time::write(now, 6)
-                ))
-            }
-            "trades" => {
-                let after = field(query, "after").parse().unwrap_or(u64::MAX);
-                let before = field(query, "before").parse().unwrap_or(0_u64);
-                let limit = field(query, "limit").parse().unwrap_or(1_000).min(TRADES_MAX);
-                let fits = |p: &&world::Print| p.id < after && p.id > before;
-                let row = |p: &world::Print| {
-                    let side = if encode::maker(p.aggressor) == Side::Bid { "buy" } else { "sell" };
-                    format!(
-                        r#"{{"trade_id":{},"side":"{side}","size":"{}","price":"{}","time":"{}"}}"#,
-                        p.id,
-                        encode::qty(p.qty, instrument),
-                        text(p.px),
-                        time::write(p.ts, 6)
-                    )
-                };
-                let rows: Vec<String> = state.prints.iter().filter(fits).take(limit).map(row).collect();
-                Answer::fine(format!("[{}]", rows.join(",")))
-            }
-            "candles" => {
-                let length = subscribe::granularity(field(query, "granularity"));
-                let now = crate::rest::seconds(now);
-                let Some(length) = length.filter(|l| !matches!(l, 1_800 | 7_200)) else {
-                    return Answer::fault(400, "Unsupported granularity");
-                };
-                let to = instant(field(query, "end")).unwrap_or(now);
-                let from = instant(field(query, "start"))
-                    .unwrap_or(to - length * (EXCHANGE_BARS_MAX.cast_signed() as i64 - 1));
-                if (to - from) / length >= EXCHANGE_BARS_MAX.cast_signed() as i64 {
-                    return Answer::fault(400, "granularity too small for the requested time range");
-                }
-                let row = |(start, bar): &(i64, world::Ohlcv)| {
-                    let [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(text);
-                    let volume = encode::volume(bar.volume, instrument);
-                    format!("[{start},{low},{high},{open},{close},{volume}]")
-                };
-                let rows: Vec<String> = state.bars(length, from, to).iter().rev().map(row).collect();
-                Answer::fine(format!("[{}]", rows.join(",")))
-            }
-            _ => Answer::fault(404, "NotFound"),
-        }
     }
 }
