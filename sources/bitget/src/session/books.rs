@@ -123,7 +123,7 @@ impl BitgetSession {
                 let checksum = listed.checksum(row, &self.scratch);
                 let body = snapshot(BookRow { checksum, ..row }, self.scratch.levels());
                 out.push(Action::Emit(event(&listed.instrument, Channel::Book, row.ts, now, body)));
-                self.heard(at, Kind::Book, now);
+                self.first_heard(at, Kind::Book, now);
             }
             other => self.notes.unknown(b"books.action", other, out),
         }

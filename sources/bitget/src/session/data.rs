@@ -217,23 +217,26 @@ fn bars(
     let newest = all.last().map(|bar| bar.start);
     let from = if wanting && action == b"snapshot" { known.or(newest) } else { None };
     for bar in all.into_iter().filter(|bar| from.is_none_or(|from| bar.start >= from)) {
-        let over = listed.bar.take().filter(|last| *last.interval == *bar.interval);
-        match over {
+        let last = listed.bar.take().filter(|last| *last.interval == *bar.interval);
+        let mut bar = Box::new(bar);
+        match last {
             Some(mut last) if last.start < bar.start => {
                 last.closed = true;
                 sink.emit(&listed.instrument, Channel::Bars, None, Body::Bar(last));
             }
-            // A bar before the newest is told, and is over.
+            // A bar before the newest is over.
             Some(last) if last.start > bar.start => {
-                let bar = Box::new(model::Bar { closed: true, ..bar });
-                sink.emit(&listed.instrument, Channel::Bars, None, Body::Bar(bar));
                 listed.bar = Some(last);
+                bar.closed = true;
+                sink.emit(&listed.instrument, Channel::Bars, None, Body::Bar(bar));
                 continue;
             }
             _ => {}
         }
-        listed.bar = Some(Box::new(bar.clone()));
-        sink.emit(&listed.instrument, Channel::Bars, None, Body::Bar(Box::new(bar)));
+        if Some(bar.start) == newest {
+            sink.emit(&listed.instrument, Channel::Bars, None, Body::Bar(bar.clone()));
+        }
+        listed.bar = Some(bar);
     }
     Ok(())
 }

@@ -323,12 +323,18 @@ impl BitgetSession {
         }
     }
 
+    /// As [`Self::heard`], also where a new start is due though something was heard before.
     #[cold]
-    fn first_heard(&mut self, at: usize, kind: Kind, now: Ts) {
+    pub(super) fn first_heard(&mut self, at: usize, kind: Kind, now: Ts) {
         let ours = |s: &&mut Sub| s.topic.kind() == kind && s.lanes.iter().any(|(a, _)| *a == at);
-        let Some(sub) = self.lanes.subs.iter_mut().find(ours).filter(|s| !s.heard) else { return };
-        (sub.heard, sub.due, sub.tries) = (true, None, 0);
-        sub.healed = Some(now);
+        let Some(sub) = self.lanes.subs.iter_mut().find(ours) else { return };
+        if sub.standing != Standing::Refused {
+            (sub.due, sub.tries) = (None, 0);
+        }
+        sub.healed = sub.healed.or(Some(now));
+        if std::mem::replace(&mut sub.heard, true) {
+            return;
+        }
         if let Some(listed) = self.table.get_mut(at) {
             listed.unheard = listed.unheard.saturating_sub(1);
         }

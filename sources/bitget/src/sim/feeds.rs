@@ -173,7 +173,7 @@ impl BitgetSim {
 
     /// Bars of all channels that are heard: the current one, and before it the last where that ended just now.
     fn bars(&mut self, now: Ts, out: &mut Vec<SimAction>) {
-        let from = Ts(now.0 - 2_000_000_000);
+        let from = Ts(now.0 - (BARS_TICKS * super::TICK_MS * 1_000_000) as i64);
         for at in 0..self.world.states.len() {
             let (Some(one), Some(state)) = (self.world.listed(at), self.world.states.get(at)) else { return };
             for (word, third) in INTERVALS.iter().flat_map(|row| [(row.1, false), (row.1, true)]) {
