@@ -6,6 +6,7 @@ mod listing;
 mod odd;
 mod parse;
 mod product;
+mod rest;
 mod route;
 mod session;
 mod sim;
@@ -16,8 +17,8 @@ mod table;
 use model::{Channel, Instrument, Proof, SourceName};
 use product::PRODUCTS;
 use source::{
-    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Session, Shard, Sim, SimSetup, Source, Spec,
-    Want,
+    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
+    Spec, Want,
 };
 
 /// The name of the source and of the venue.
@@ -116,6 +117,10 @@ impl Source for Binance {
 
     fn sim(&self, setup: &SimSetup) -> Box<dyn Sim> {
         Box::new(sim::BinanceSim::new(setup))
+    }
+
+    fn rest(&self) -> &dyn Rest {
+        &rest::BinanceRest
     }
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {

@@ -118,14 +118,27 @@ pub(super) struct Bars {
 }
 
 impl Bars {
-    /// The bars of an interval, begun now where nobody asked before.
-    pub fn series(&mut self, name: &str, futures: bool, last: Px, now: Ts) -> Option<&mut Series> {
+    /// The bars of an interval; where nobody asked before they are made from the trades that are kept.
+    pub fn series(
+        &mut self,
+        name: &str,
+        futures: bool,
+        last: Px,
+        prints: &VecDeque<Print>,
+        now: Ts,
+    ) -> Option<&mut Series> {
         let length = interval_ms(name, futures)?;
-        let series = self.all.entry(name.to_owned()).or_insert_with(|| Series {
-            current: Bar::new(last, now.as_ms().div_euclid(length) * length, length),
-            closed: VecDeque::new(),
-            fresh: 0,
-            length,
+        let series = self.all.entry(name.to_owned()).or_insert_with(|| {
+            let (px, begin) = prints.front().map_or((last, now), |print| (print.px, print.ts));
+            let current = Bar::new(px, begin.as_ms().div_euclid(length) * length, length);
+            let mut series = Series { current, closed: VecDeque::new(), fresh: 0, length };
+            for print in prints {
+                series.roll(print.ts);
+                series.current.add(print);
+            }
+            series.roll(now);
+            series.fresh = 0;
+            series
         });
         series.roll(now);
         Some(series)

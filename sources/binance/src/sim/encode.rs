@@ -51,7 +51,7 @@ fn levels(one: &Listed, levels: impl IntoIterator<Item = Level>) -> String {
     text
 }
 
-fn is_inverse(one: &Listed) -> bool {
+pub(super) fn is_inverse(one: &Listed) -> bool {
     &*one.instrument.product == "coinm"
 }
 
@@ -65,7 +65,7 @@ fn pair(one: &Listed) -> &str {
 }
 
 /// Summed quantity, and money: of COIN-M the base coins that contracts are worth.
-fn sums(one: &Listed, volume: i128, turnover: i128) -> (String, String) {
+pub(super) fn sums(one: &Listed, volume: i128, turnover: i128) -> (String, String) {
     let (p, q) = (one.instrument.px_scale, one.instrument.qty_scale);
     let money = if is_inverse(one) {
         let unit = 10_i128.pow(8 + u32::from(p));

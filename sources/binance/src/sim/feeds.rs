@@ -142,7 +142,9 @@ impl World {
         let instrument = &one.instrument;
         tell.push(instrument, "ticker", || encode::ticker(one, futures, now));
         for name in tell.peers.bar_intervals(self.product, instrument) {
-            let Some(series) = state.bars.series(&name, futures, one.last.0, now) else { continue };
+            let Some(series) = state.bars.series(&name, futures, one.last.0, &state.prints, now) else {
+                continue;
+            };
             let stream = format!("kline_{name}");
             for bar in series.take_fresh() {
                 tell.push(instrument, &stream, || encode::kline(one, &name, &bar, true, now));

@@ -1,10 +1,11 @@
 //! The REST side of the simulated venue.
 
 use super::BinanceSim;
+use super::bars::Bar;
 use super::encode;
 use super::feeds::best_levels;
 use super::rows;
-use super::world::World;
+use super::world::{Print, World};
 use crate::product::Product;
 use model::{Level, Px, Qty, Side, Ts};
 use source::market::Listed;
@@ -89,15 +90,26 @@ fn limit(params: &Params<'_>, otherwise: u32) -> u32 {
     params.get("limit").and_then(|l| l.parse().ok()).unwrap_or(otherwise)
 }
 
+fn number(params: &Params<'_>, name: &str) -> Option<i64> {
+    params.get(name).and_then(|text| text.parse().ok())
+}
+
 fn cost(call: &str, params: &Params<'_>, product: &Product) -> u32 {
     match (call, product.futures) {
         ("/depth", _) => product.depth_weight(limit(params, 100)),
         ("/exchangeInfo", _) => product.listing_weight,
-        ("/trades", false) => 25,
         ("/aggTrades", false) => 4,
+        ("/ticker/24hr", futures) if !params.contains_key("symbol") => {
+            if futures {
+                40
+            } else {
+                80
+            }
+        }
         ("/klines" | "/ticker/24hr", false) => 2,
-        ("/trades", true) => 5,
-        ("/aggTrades", true) => 20,
+        ("/trades" | "/historicalTrades", false) => 25,
+        ("/klines" | "/trades", true) => 5,
+        ("/aggTrades" | "/historicalTrades", true) => 20,
         _ => 1,
     }
 }
@@ -109,6 +121,10 @@ impl World {
             "/ping" => return ok("{}".to_owned()),
             "/time" => return ok(format!("{{\"serverTime\":{}}}", now.as_ms())),
             "/exchangeInfo" => return ok(rows::listing(self.product, &self.rows, now)),
+            "/ticker/24hr" if !params.contains_key("symbol") => {
+                let rows: Vec<String> = self.market.listed().iter().map(|one| day(one, now)).collect();
+                return ok(format!("[{}]", rows.join(",")));
+            }
             _ => {}
         }
         let Some(at) = params.get("symbol").and_then(|symbol| self.place(symbol)) else {
@@ -125,21 +141,25 @@ impl World {
         };
         let symbol = &one.instrument.symbol;
         match call {
-            "/trades" | "/aggTrades" => ok(self.prints(at, limit(params, 500), call == "/aggTrades")),
+            "/trades" | "/historicalTrades" | "/aggTrades" => ok(self.prints(at, call, params)),
             "/ticker/24hr" => ok(day(one, now)),
             "/klines" => {
                 let name = params.get("interval").copied().unwrap_or_default();
-                let Some(series) = state.bars.series(name, futures, one.last.0, now) else {
+                let last = one.last.0;
+                let Some(series) = state.bars.series(name, futures, last, &state.prints, now) else {
                     return refusal(400, -1120, "Invalid interval.");
                 };
-                let all: Vec<String> = series
-                    .closed
-                    .iter()
-                    .chain([&series.current])
-                    .map(|b| encode::kline_row(one, b))
-                    .collect();
-                let skip = all.len().saturating_sub(limit(params, 500) as usize);
-                ok(format!("[{}]", all.get(skip..).unwrap_or_default().join(",")))
+                let (from, to) = (number(params, "startTime"), number(params, "endTime"));
+                let within = |b: &&Bar| {
+                    from.is_none_or(|from| b.start_ms >= from) && to.is_none_or(|to| b.start_ms <= to)
+                };
+                let all = series.closed.iter().chain([&series.current]).filter(within);
+                let all: Vec<String> = all.map(|b| encode::kline_row(one, b)).collect();
+                let most = limit(params, 500).min(1_000) as usize;
+                // From a time on the first ones, else the last ones.
+                let skip = if from.is_some() { 0 } else { all.len().saturating_sub(most) };
+                let some = all.get(skip..).unwrap_or_default();
+                ok(format!("[{}]", some.get(..most.min(some.len())).unwrap_or_default().join(",")))
             }
             "/openInterest" if futures => {
                 let open = encode::qty(one, Qty(state.open_interest));
@@ -169,12 +189,27 @@ impl World {
         Some(encode::depth(one, &bids, &asks, id, self.product.futures, now))
     }
 
-    fn prints(&self, at: usize, limit: u32, merged: bool) -> String {
+    /// Trades as the calls for them give them: the newest, or the first from an id or a time on.
+    fn prints(&self, at: usize, call: &str, params: &Params<'_>) -> String {
         let (Some(one), Some(state)) = (self.market.listed().get(at), self.states.get(at)) else {
             return "[]".to_owned();
         };
-        let skip = state.prints.len().saturating_sub(limit.min(1_000) as usize);
-        let row = |p: &super::world::Print| {
+        let merged = call == "/aggTrades";
+        let most = limit(params, 500).min(1_000) as usize;
+        let (from, to) = (number(params, "startTime"), number(params, "endTime"));
+        let id = number(params, "fromId").filter(|_| call != "/trades");
+        let fits = |p: &&Print| {
+            let own = if merged { p.merged_id } else { p.id } as i64;
+            if let Some(id) = id {
+                return own >= id;
+            }
+            let ms = p.ts.as_ms();
+            !merged || (from.is_none_or(|from| ms >= from) && to.is_none_or(|to| ms <= to))
+        };
+        let all: Vec<&Print> = state.prints.iter().filter(fits).collect();
+        let first = id.is_some() || (merged && from.is_some());
+        let skip = if first { 0 } else { all.len().saturating_sub(most) };
+        let row = |p: &Print| -> String {
             let (px, qty) = (encode::px(one, p.px), encode::qty(one, p.qty));
             let (made, ms, id, a) = (p.aggressor == Side::Ask, p.ts.as_ms(), p.id, p.merged_id);
             if merged {
@@ -187,7 +222,8 @@ impl World {
                 )
             }
         };
-        format!("[{}]", state.prints.iter().skip(skip).map(row).collect::<Vec<_>>().join(","))
+        let rows: Vec<String> = all.into_iter().skip(skip).take(most).map(row).collect();
+        format!("[{}]", rows.join(","))
     }
 }
 
@@ -197,9 +233,10 @@ fn day(one: &Listed, now: Ts) -> String {
     let [last, open, high, low] = [one.last.0, open, high, low].map(|px| encode::px(one, px));
     let (bids, asks) = best_levels(one, 1);
     let best = |side: &[Level]| side.first().map_or("0".to_owned(), |l| encode::px(one, l.px));
-    let volume = model::Decimal::new(one.volume, one.instrument.qty_scale);
+    let (volume, money) = encode::sums(one, one.volume, one.turnover);
+    let sum = if encode::is_inverse(one) { "baseVolume" } else { "quoteVolume" };
     format!(
-        "{{\"symbol\":\"{}\",\"priceChangePercent\":\"{}\",\"lastPrice\":\"{last}\",\"openPrice\":\"{open}\",\"highPrice\":\"{high}\",\"lowPrice\":\"{low}\",\"bidPrice\":\"{}\",\"askPrice\":\"{}\",\"volume\":\"{volume}\",\"count\":{},\"closeTime\":{}}}",
+        "{{\"symbol\":\"{}\",\"priceChangePercent\":\"{}\",\"lastPrice\":\"{last}\",\"openPrice\":\"{open}\",\"highPrice\":\"{high}\",\"lowPrice\":\"{low}\",\"bidPrice\":\"{}\",\"askPrice\":\"{}\",\"volume\":\"{volume}\",\"{sum}\":\"{money}\",\"count\":{},\"closeTime\":{}}}",
         one.instrument.symbol,
         encode::percent(one),
         best(&bids),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// How many past moves of a book are kept, for snapshots that come late.
 const PAST_MAX: usize = 256;
 /// How many past trades of an instrument are kept.
-const PRINTS_MAX: usize = 1_000;
+const PRINTS_MAX: usize = 20_000;
 
 /// A move of the book with what it takes to undo it.
 #[derive(Debug)]
