@@ -1,0 +1,2 @@
+pub struct DeribitRest;
+impl source::Rest for DeribitRest {}
