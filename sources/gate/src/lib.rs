@@ -47,10 +47,7 @@ const fn endpoint(name: &'static str, ws: &'static str) -> Endpoint {
 pub static SPEC: Spec = Spec {
     name: NAME,
     docs: "https://www.gate.com/docs/developers/apiv4/ws/en/",
-    endpoints: &[
-        endpoint("spot", "wss://api.gateio.ws"),
-        endpoint("futures", "wss://fx-ws.gateio.ws"),
-    ],
+    endpoints: &[endpoint("spot", "wss://api.gateio.ws"), endpoint("futures", "wss://fx-ws.gateio.ws")],
     channels: &[
         offers(Channel::Trades, Proof::None, None),
         offers(Channel::Book, Proof::Sequence, None),
@@ -100,7 +97,9 @@ impl Source for Gate {
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {
         match url {
-            Some(url) => ["gateio.ws", "gate.com", "gate.io", "gateio."].iter().any(|part| url.contains(part)),
+            Some(url) => {
+                ["gateio.ws", "gate.com", "gate.io", "gateio."].iter().any(|part| url.contains(part))
+            }
             None => looks_like_ours(frame),
         }
     }

@@ -108,7 +108,8 @@ fn define(product: Product, row: &Row) -> Option<Instrument> {
     made.qty_scale = made.lot.map_or(0, scale_of);
     // An inverse contract is worth a dollar; the venue writes 0.
     let size = number(&row.quanto_multiplier).filter(|size| !size.is_zero());
-    made.contract_size = size.or((row.kind == "inverse" || product == Product::Btc).then_some(Decimal::new(1, 0)));
+    made.contract_size =
+        size.or((row.kind == "inverse" || product == Product::Btc).then_some(Decimal::new(1, 0)));
     made.status = match row.status.as_str() {
         _ if row.in_delisting => Status::Halted,
         "trading" | "" => Status::Trading,
@@ -200,11 +201,17 @@ mod tests {
         let i = one(Product::Usdt, row);
         assert_eq!((&*i.name, i.px_scale, i.qty_scale), ("BTC/USDT:USDT@gate", 1, 0));
         assert_eq!(i.contract_size, Some(Decimal::new(1, 4)));
-        let fine = row.replace("\"order_size_min\":1,\"enable_decimal\":false", "\"order_size_min\":\"0.1\",\"enable_decimal\":true");
+        let fine = row.replace(
+            "\"order_size_min\":1,\"enable_decimal\":false",
+            "\"order_size_min\":\"0.1\",\"enable_decimal\":true",
+        );
         assert_eq!(one(Product::Usdt, &fine).lot, Some(Decimal::new(1, 1)));
         let inverse = r#"{"name":"BTC_USD","type":"inverse","quanto_multiplier":"0","order_price_round":"0.1","order_size_min":1,"in_delisting":true}"#;
         let i = one(Product::Btc, inverse);
-        assert_eq!((&*i.name, i.contract_size, i.status), ("BTC/USD:BTC@gate", Some(Decimal::new(1, 0)), Status::Halted));
+        assert_eq!(
+            (&*i.name, i.contract_size, i.status),
+            ("BTC/USD:BTC@gate", Some(Decimal::new(1, 0)), Status::Halted)
+        );
         let dated = r#"{"name":"BTC_USDT_20261225","underlying":"BTC_USDT","type":"direct","quanto_multiplier":"0.0001","order_price_round":"0.1","order_size_min":1,"expire_time":1798185600}"#;
         let i = one(Product::Delivery, dated);
         assert_eq!(&*i.name, "BTC/USDT:USDT-261225@gate");

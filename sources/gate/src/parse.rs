@@ -175,6 +175,19 @@ pub fn find<'a>(c: &Cursor<'a>, names: &[&[u8]]) -> Option<&'a [u8]> {
     found
 }
 
+/// Whether a field of the object at hand is true.
+pub fn find_bool(c: &Cursor<'_>, name: &[u8]) -> bool {
+    let mut is = false;
+    let _ = c.clone().object(|c, key| {
+        if key == name {
+            is = c.bool()?;
+            return Ok(());
+        }
+        c.skip().map(|_| ())
+    });
+    is
+}
+
 /// A time in units of 10^-`digits` s before the point: 6 for ms, 9 for s. What is finer than a nanosecond is cut off.
 #[inline]
 pub fn time(c: &mut Cursor<'_>, digits: usize) -> Result<Ts> {

@@ -1,7 +1,9 @@
 //! Rows of the channels that are no books.
 
 use crate::parse::{Result, time, time_of};
-use model::{Bar, DayStats, Decimal, Instrument, Level, Liquidation, Px, Qty, Quote, Side, Trade, TradeId, Ts};
+use model::{
+    Bar, DayStats, Decimal, Instrument, Level, Liquidation, Px, Qty, Quote, Side, Trade, TradeId, Ts,
+};
 use source::{Cursor, What};
 
 /// Our names of intervals and the venue's, with their length in seconds.
@@ -151,12 +153,32 @@ impl<'a> Ticker<'a> {
                 b"funding_rate" => t.rate = c.decimal_opt()?,
                 b"funding_rate_indicative" => t.next_rate = c.decimal_opt()?,
                 b"total_size" => t.open = c.decimal_opt()?,
-                b"lowest_ask" | b"highest_bid" | b"change_percentage" | b"volume_24h_btc" | b"volume_24h_usd"
-                | b"volume_24h_settle" | b"volume_24h_base" | b"quanto_base_rate" | b"change_price"
-                | b"change_utc0" | b"change_utc8" | b"change_utc0_price" | b"change_utc8_price"
-                | b"price_type" | b"basis_rate" | b"basis_value" | b"settle_price" | b"lowest_size"
-                | b"highest_size" | b"etf_net_value" | b"etf_pre_net_value" | b"etf_pre_timestamp"
-                | b"etf_leverage" | b"funding_cap_ratio" | b"funding_impact_value" | b"funding_next_apply" => {
+                b"lowest_ask"
+                | b"highest_bid"
+                | b"change_percentage"
+                | b"volume_24h_btc"
+                | b"volume_24h_usd"
+                | b"volume_24h_settle"
+                | b"volume_24h_base"
+                | b"quanto_base_rate"
+                | b"change_price"
+                | b"change_utc0"
+                | b"change_utc8"
+                | b"change_utc0_price"
+                | b"change_utc8_price"
+                | b"price_type"
+                | b"basis_rate"
+                | b"basis_value"
+                | b"settle_price"
+                | b"lowest_size"
+                | b"highest_size"
+                | b"etf_net_value"
+                | b"etf_pre_net_value"
+                | b"etf_pre_timestamp"
+                | b"etf_leverage"
+                | b"funding_cap_ratio"
+                | b"funding_impact_value"
+                | b"funding_next_apply" => {
                     c.skip()?;
                 }
                 other => {
@@ -210,7 +232,11 @@ pub fn quote<'a>(
 
 #[inline]
 fn px_opt(c: &mut Cursor<'_>, instrument: &Instrument) -> Result<Option<Px>> {
-    if c.clone().number()?.is_empty() { c.number().map(|_| None) } else { c.px(instrument.px_scale).map(Some) }
+    if c.clone().number()?.is_empty() {
+        c.number().map(|_| None)
+    } else {
+        c.px(instrument.px_scale).map(Some)
+    }
 }
 
 #[inline]
@@ -222,11 +248,7 @@ fn qty_opt(c: &mut Cursor<'_>, instrument: &Instrument) -> Result<Qty> {
 ///
 /// Spot: `{"t":"1759999980","v":"800100.5","c":"64010.1","h":"64012","l":"63999","o":"64000","n":"1m_BTC_USDT","a":"12.5","w":false}`;
 /// `v` is turnover and `a` is volume. Futures: `v` is volume in contracts and `a` is turnover.
-pub fn bar<'a>(
-    c: &mut Cursor<'a>,
-    spot: bool,
-    mut unknown: impl FnMut(&'a [u8]),
-) -> Result<(&'a [u8], Bar)> {
+pub fn bar<'a>(c: &mut Cursor<'a>, spot: bool, mut unknown: impl FnMut(&'a [u8])) -> Result<(&'a [u8], Bar)> {
     let zero = Decimal::new(0, 0);
     let mut name: &[u8] = b"";
     let (mut start, mut prices) = (None, [None; 4]);
@@ -279,8 +301,8 @@ pub fn liquidation<'a>(
                 let at = time(c, 9)?;
                 ts = ts.or(Some(at));
             }
-            b"entry_price" | b"left" | b"leverage" | b"liq_price" | b"margin" | b"mark_price" | b"order_id"
-            | b"user" => {
+            b"entry_price" | b"left" | b"leverage" | b"liq_price" | b"margin" | b"mark_price"
+            | b"order_id" | b"user" => {
                 c.skip()?;
             }
             other => {
@@ -325,9 +347,10 @@ impl<'a> Stats<'a> {
             match key {
                 b"contract" => stats.symbol = c.str()?,
                 b"time" => stats.ts = Some(time(c, 9)?),
-                b"open_interest" | b"open_interest_usd" | b"mark_price" | b"long_liq_size" | b"short_liq_size"
-                | b"long_liq_usd" | b"short_liq_usd" | b"long_liq_amount" | b"short_liq_amount"
-                | b"long_users" | b"short_users" | b"long_taker_size" | b"short_taker_size" => {
+                b"open_interest" | b"open_interest_usd" | b"mark_price" | b"long_liq_size"
+                | b"short_liq_size" | b"long_liq_usd" | b"short_liq_usd" | b"long_liq_amount"
+                | b"short_liq_amount" | b"long_users" | b"short_users" | b"long_taker_size"
+                | b"short_taker_size" => {
                     c.skip()?;
                 }
                 other => {

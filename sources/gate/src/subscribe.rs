@@ -86,11 +86,8 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
         };
         let ours = |f: &Filling| f.product == product && f.topics.contains(&topic);
         let fits = |f: &Filling| f.product == product && f.topics.len() < TOPICS_MAX;
-        let place = filling
-            .iter()
-            .position(ours)
-            .or_else(|| filling.iter().position(fits))
-            .unwrap_or_else(|| {
+        let place =
+            filling.iter().position(ours).or_else(|| filling.iter().position(fits)).unwrap_or_else(|| {
                 filling.push(Filling { product, topics: Vec::new(), wants: Vec::new() });
                 filling.len() - 1
             });
@@ -182,7 +179,9 @@ mod tests {
 
     #[test]
     fn the_nearest_speed_of_a_book_is_taken() {
-        let of = |book_ms| topic(&want(Product::Usdt, "X_USDT", Channel::Book), &Options { book_ms, ..Options::default() });
+        let of = |book_ms| {
+            topic(&want(Product::Usdt, "X_USDT", Channel::Book), &Options { book_ms, ..Options::default() })
+        };
         assert_eq!(of(100).unwrap().payload, ["X_USDT", "100ms", "100"]);
         assert_eq!(of(10).unwrap().payload, ["X_USDT", "20ms", "20"]);
         assert_eq!(of(1_000).unwrap().payload, ["X_USDT", "100ms", "100"]);

@@ -190,15 +190,7 @@ impl GateSession {
     }
 
     /// A whole book is in force.
-    fn begin(
-        &mut self,
-        at: usize,
-        seq: u64,
-        ts: Option<Ts>,
-        levels: Levels,
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) {
+    fn begin(&mut self, at: usize, seq: u64, ts: Option<Ts>, levels: Levels, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
         if listed.book.seq().is_none() {
             listed.book.live_since = now;

@@ -9,7 +9,7 @@ use model::{Body, Channel, Funding, LongShortRatio, OpenInterest, Snapshot, Ts};
 use source::{Action, Cursor, What};
 
 /// Names of the field that says what a row is of.
-const SYMBOLS: [&[u8]; 4] = [b"s", b"contract", b"currency_pair", b"c"];
+const SYMBOLS: [&[u8]; 3] = [b"s", b"contract", b"currency_pair"];
 
 fn skip(c: &mut Cursor<'_>) -> Result<()> {
     c.skip().map(|_| ())

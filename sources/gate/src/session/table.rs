@@ -119,7 +119,9 @@ impl Table {
 
     /// Puts a definition in force that came from outside.
     pub fn define(&mut self, instrument: &Arc<Instrument>) {
-        let Some(product) = Product::of(instrument).filter(|_| *instrument.venue == *crate::NAME) else { return };
+        let Some(product) = Product::of(instrument).filter(|_| *instrument.venue == *crate::NAME) else {
+            return;
+        };
         let room = self.growing && self.all.len() < LISTED_MAX;
         if room || self.known(product, instrument.symbol.as_bytes()).is_some() {
             self.put(Arc::clone(instrument));
