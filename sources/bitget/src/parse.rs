@@ -141,12 +141,11 @@ fn arg<'a>(c: &mut Cursor<'a>, unknown: &mut Option<&'a [u8]>) -> Result<Arg<'a>
         match key {
             b"instType" => arg.inst_type = c.str()?,
             b"channel" => arg.channel = c.str()?,
-            b"instId" => arg.symbol = c.str()?,
+            b"instId" | b"symbol" => arg.symbol = c.str()?,
             b"topic" => {
                 arg.third = true;
                 arg.channel = c.str()?;
             }
-            b"symbol" => arg.symbol = c.str()?,
             b"interval" => arg.interval = c.str()?,
             other => {
                 *unknown = Some(other);
@@ -391,15 +390,13 @@ pub fn trades(
     })
 }
 
-/// An id as number where it is one; those of this venue have 19 digits.
+/// An id as text: those of this venue have 19 digits and grow, but do not count, so that nothing can be told from the
+/// distance of two.
 #[inline]
 fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
     let text = c.number()?;
-    if text.len() < 20 && text.first().is_some_and(|b| *b != b'0') && text.iter().all(u8::is_ascii_digit) {
-        return Ok(TradeId::Num(text.iter().fold(0, |v, b| v * 10 + u64::from(b - b'0'))));
-    }
     if text.is_empty() {
         return Err(c.fault(What::Missing("trade id")));
     }
-    std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
+    std::str::from_utf8(text).map(|text| TradeId::Text(text.into())).map_err(|_| c.fault(What::Encoding))
 }

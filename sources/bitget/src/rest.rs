@@ -12,6 +12,7 @@ use serde::Deserialize;
 use source::{Action, Cursor, History, Malformed, Past, Request, Rest, Turnover, What, refit};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// How many trades an answer may hold.
@@ -70,9 +71,9 @@ impl Rest for BitgetRest {
     }
 
     fn turnovers(&self) -> Vec<Request> {
-        let path = |p: &Product| match p.spot() {
-            true => format!("{}/tickers", p.rest),
-            false => format!("{}/tickers?productType={}", p.rest, p.inst_type),
+        let path = |p: &Product| {
+            let whole = format!("{}/tickers", p.rest);
+            if p.spot() { whole } else { format!("{whole}?productType={}", p.inst_type) }
         };
         PRODUCTS.iter().map(|p| Request { endpoint: 0, path: path(p), weight: 1 }).collect()
     }
@@ -125,6 +126,14 @@ fn data<'a>(
     })?;
     c.end()?;
     if fine && there { Ok(()) } else { Err(c.fault(What::Rule("the venue answered with an error"))) }
+}
+
+/// By which trades of one time are ordered, and older ones asked for.
+fn number(id: &TradeId) -> Option<u64> {
+    match id {
+        TradeId::Num(number) => Some(*number),
+        TradeId::Text(text) => text.parse().ok(),
+    }
 }
 
 /// Trades, by windows of time from the oldest on. The venue lists a window newest first and a part of it at a time, so
@@ -194,7 +203,7 @@ impl History for Trades {
             path.push_str(self.product.inst_type);
         }
         if let Some(lowest) = self.lowest {
-            path.push_str(&format!("&idLessThan={lowest}"));
+            let _ = write!(path, "&idLessThan={lowest}");
         }
         Some(Request { endpoint: 0, path, weight: 2 })
     }
@@ -204,12 +213,12 @@ impl History for Trades {
         let (full, before) = (events.len() >= TRADES_MAX, self.lowest);
         for event in events {
             let Body::Trade(trade) = &event.body else { continue };
-            let (TradeId::Num(id), Some(ts)) = (&trade.id, event.stamp.ts_event) else {
+            let (Some(id), Some(ts)) = (number(&trade.id), event.stamp.ts_event) else {
                 return Err(Malformed { at: 0, what: What::Missing("number and time of a trade") });
             };
-            self.lowest = Some(self.lowest.map_or(*id, |lowest| lowest.min(*id)));
-            if self.wanted(ts, *id) {
-                self.read.insert((ts, *id), event);
+            self.lowest = Some(self.lowest.map_or(id, |lowest| lowest.min(id)));
+            if self.wanted(ts, id) {
+                self.read.insert((ts, id), event);
             }
         }
         // The venue gave all that it will: fewer than it may, or nothing older.
@@ -253,7 +262,7 @@ impl History for Bars {
             "{rest}/history-candles?symbol={symbol}&granularity={word}&endTime={to}&limit={BARS_MAX}"
         );
         if !self.product.spot() {
-            path.push_str(&format!("&startTime={from}&productType={}", self.product.inst_type));
+            let _ = write!(path, "&startTime={from}&productType={}", self.product.inst_type);
         }
         Some(Request { endpoint: 0, path, weight: 1 })
     }

@@ -43,7 +43,7 @@ impl Quirks {
             checksum: seed % 4 == 1,
             zero_checksum: seed % 4 == 2,
             padded: seed % 8 == 5,
-            seq_text: seed % 3 == 0,
+            seq_text: seed.is_multiple_of(3),
             bare: seed % 5 == 4,
             restarts: seed % 1_000 == 777,
         }

@@ -9,6 +9,7 @@ use model::Ts;
 use serde_json::Value;
 use source::{Peer, SimAction};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 /// How many topics may be subscribed to in an hour on a connection.
 const ASKED_MAX: usize = 240;
@@ -203,7 +204,7 @@ impl BitgetSim {
         let mut answer = format!(r#"{{"event":"{event}","arg":{arg}"#);
         if third {
             let name = (self.seed ^ peer.0.wrapping_mul(0x9e37_79b9)) & 0xffff_ffff;
-            answer.push_str(&format!(r#","connId":"{name:08x}""#));
+            let _ = write!(answer, r#","connId":"{name:08x}""#);
         }
         answer.push('}');
         self.peers.send(peer, answer.into_bytes(), out);
