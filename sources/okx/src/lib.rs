@@ -6,6 +6,7 @@ mod emit;
 mod kind;
 mod listing;
 mod parse;
+mod rest;
 mod rows;
 mod session;
 mod sim;
@@ -15,8 +16,8 @@ mod v3;
 
 use model::{Channel, Instrument, Proof, SourceName};
 use source::{
-    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Session, Shard, Sim, SimSetup, Source, Spec,
-    Want,
+    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
+    Spec, Want,
 };
 
 /// The folder's name, also the venue's.
@@ -98,6 +99,10 @@ impl Source for Okx {
 
     fn sim(&self, setup: &SimSetup) -> Box<dyn Sim> {
         Box::new(sim::OkxSim::new(setup))
+    }
+
+    fn rest(&self) -> &dyn Rest {
+        &rest::OkxRest
     }
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {

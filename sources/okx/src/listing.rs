@@ -141,7 +141,7 @@ fn status(state: &str) -> Status {
 }
 
 /// The exact product of two numbers as they are listed: `0.01` × `1`.
-fn product(a: Decimal, b: Decimal) -> Option<Decimal> {
+pub(crate) fn product(a: Decimal, b: Decimal) -> Option<Decimal> {
     let (scale_a, scale_b) = (a.scale(), b.scale());
     let mantissa = i128::from(a.mantissa_at(scale_a)?) * i128::from(b.mantissa_at(scale_b)?);
     Some(Decimal::new(mantissa, scale_a + scale_b))

@@ -71,6 +71,21 @@ pub const INTERVALS: [(&str, &str); 25] = [
     ("3M+8", "3M"),
 ];
 
+/// The length of an interval by the venue's name, in ms; a month has 28 days at least.
+pub fn length_ms(word: &str) -> Option<i64> {
+    let (ours, _) = INTERVALS.iter().find(|(_, theirs)| *theirs == word)?;
+    let ours = ours.trim_end_matches("+8");
+    let unit = match ours.chars().last()? {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        'w' => 7 * 86_400_000,
+        _ => 28 * 86_400_000,
+    };
+    ours.get(..ours.len() - 1)?.parse::<i64>().ok().map(|n| n * unit)
+}
+
 /// Reads the rows of a candle channel: open time, open, high, low, close, volume, volume in currency, in quote
 /// currency, whether it is over. Rows of 2022 have seven fields.
 ///
@@ -88,48 +103,44 @@ pub fn bars(
         return Ok(());
     };
     c.array(|c| {
-        let mut start = None;
-        let mut numbers = [None; 7];
-        let (mut closed, mut at) = (false, 0_usize);
-        c.array(|c| {
-            match at {
-                0 => start = ms(c)?,
-                1..=7 => {
-                    let number = c.decimal_opt()?;
-                    if let Some(slot) = numbers.get_mut(at - 1) {
-                        *slot = number;
-                    }
-                }
-                8 => closed = c.number()? == b"1",
-                _ => {
-                    c.skip()?;
-                }
-            }
-            at += 1;
-            Ok(())
-        })?;
-        let [open, high, low, close, volume, ccy, quote] = numbers;
-        let (Some(start), Some(open), Some(high), Some(low), Some(close), Some(volume)) =
-            (start, open, high, low, close, volume)
-        else {
-            return Err(c.fault(What::Missing("a field of a bar")));
-        };
-        let spot = instrument.kind == InstrumentKind::Spot;
-        let bar = Bar {
-            interval: (*interval).into(),
-            start,
-            open,
-            high,
-            low,
-            close,
-            volume,
-            turnover: quote.or(if spot { ccy } else { None }),
-            trades: None,
-            closed,
-        };
+        let bar = bar(c, interval, instrument)?;
         sink.emit(instrument, Channel::Bars, None, Body::Bar(Box::new(bar)));
         Ok(())
     })
+}
+
+/// One bar, as in [`bars`].
+pub fn bar(c: &mut Cursor<'_>, interval: &str, instrument: &Instrument) -> Result<Bar> {
+    let mut start = None;
+    let mut numbers = [None; 7];
+    let (mut closed, mut at) = (false, 0_usize);
+    c.array(|c| {
+        match at {
+            0 => start = ms(c)?,
+            1..=7 => {
+                let number = c.decimal_opt()?;
+                if let Some(slot) = numbers.get_mut(at - 1) {
+                    *slot = number;
+                }
+            }
+            8 => closed = c.number()? == b"1",
+            _ => {
+                c.skip()?;
+            }
+        }
+        at += 1;
+        Ok(())
+    })?;
+    let [open, high, low, close, volume, ccy, quote] = numbers;
+    let (Some(start), Some(open), Some(high), Some(low), Some(close), Some(volume)) =
+        (start, open, high, low, close, volume)
+    else {
+        return Err(c.fault(What::Missing("a field of a bar")));
+    };
+    let spot = instrument.kind == InstrumentKind::Spot;
+    let turnover = quote.or(if spot { ccy } else { None });
+    let interval = interval.into();
+    Ok(Bar { interval, start, open, high, low, close, volume, turnover, trades: None, closed })
 }
 
 /// Reads the rows of `mark-price`.

@@ -2,12 +2,12 @@
 
 use super::encode;
 use super::world::Print;
-use crate::rows::INTERVALS;
+pub(super) use crate::rows::length_ms;
 use model::{Decimal, Instrument, InstrumentKind, Px, Qty, Ts};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many closed bars are kept.
-const CLOSED_MAX: usize = 300;
+const CLOSED_MAX: usize = 1_000;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bar {
@@ -21,8 +21,41 @@ pub(super) struct Bar {
 #[derive(Debug)]
 pub(super) struct Series {
     pub current: Bar,
+    /// Newest first.
     pub closed: VecDeque<Bar>,
     pub dirty: bool,
+    /// How many of the closed ones were not told yet.
+    fresh: usize,
+    length: i64,
+}
+
+impl Series {
+    fn roll(&mut self, now: Ts) {
+        while now.as_ms() >= self.current.start_ms + self.length {
+            self.closed.push_front(self.current);
+            self.closed.truncate(CLOSED_MAX);
+            self.fresh = (self.fresh + 1).min(CLOSED_MAX);
+            let [.., close] = self.current.ohlc;
+            let newest = now.as_ms().div_euclid(self.length) * self.length;
+            let next = self.current.start_ms + self.length;
+            self.current = open(close, next.max(newest - CLOSED_MAX as i64 * self.length), self.length);
+            self.dirty = true;
+        }
+    }
+
+    fn add(&mut self, print: &Print) {
+        self.roll(print.ts);
+        let first = self.current.volume == 0;
+        let [open, high, low, close] = &mut self.current.ohlc;
+        if first {
+            (*open, *high, *low) = (print.px, print.px, print.px);
+        }
+        (*high, *low, *close) = ((*high).max(print.px), (*low).min(print.px), print.px);
+        let Qty(qty) = print.qty;
+        self.current.volume += i128::from(qty);
+        self.current.turnover += i128::from(qty) * i128::from(print.px.0);
+        self.dirty = true;
+    }
 }
 
 /// All bars that somebody asked for: by instrument and the venue's name of the interval.
@@ -31,33 +64,22 @@ pub(super) struct Bars {
     pub all: BTreeMap<(usize, String), Series>,
 }
 
-/// The length of an interval by the venue's name, where it has one.
-pub(super) fn length_ms(word: &str) -> Option<i64> {
-    let (ours, _) = INTERVALS.iter().find(|(_, theirs)| *theirs == word)?;
-    let ours = ours.trim_end_matches("+8");
-    let unit = match ours.chars().last()? {
-        's' => 1_000,
-        'm' => 60_000,
-        'h' => 3_600_000,
-        'd' => 86_400_000,
-        'w' => 7 * 86_400_000,
-        _ => 30 * 86_400_000,
-    };
-    ours.get(..ours.len() - 1)?.parse::<i64>().ok().map(|n| n * unit)
-}
-
 fn open(px: Px, ms: i64, length: i64) -> Bar {
     Bar { start_ms: ms.div_euclid(length) * length, ohlc: [px; 4], volume: 0, turnover: 0 }
 }
 
 impl Bars {
-    /// Begins to make bars of this interval.
-    pub fn want(&mut self, at: usize, word: &str, last: Px, now: Ts) {
+    /// Begins to make bars of this interval, from the trades that are kept (newest first).
+    pub fn want(&mut self, at: usize, word: &str, last: Px, prints: &VecDeque<Print>, now: Ts) {
         let Some(length) = length_ms(word) else { return };
-        self.all.entry((at, word.to_owned())).or_insert_with(|| Series {
-            current: open(last, now.as_ms(), length),
-            closed: VecDeque::new(),
-            dirty: true,
+        self.all.entry((at, word.to_owned())).or_insert_with(|| {
+            let (px, begin) = prints.back().map_or((last, now), |print| (print.px, print.ts));
+            let current = open(px, begin.as_ms(), length);
+            let mut series = Series { current, closed: VecDeque::new(), dirty: true, fresh: 0, length };
+            prints.iter().rev().for_each(|print| series.add(print));
+            series.roll(now);
+            series.fresh = 0;
+            series
         });
     }
 
@@ -65,27 +87,18 @@ impl Bars {
     pub fn on(&mut self, at: usize, print: &Print) {
         for ((instrument, _), series) in &mut self.all {
             if *instrument == at {
-                let [_, high, low, close] = &mut series.current.ohlc;
-                (*high, *low, *close) = ((*high).max(print.px), (*low).min(print.px), print.px);
-                let Qty(qty) = print.qty;
-                series.current.volume += i128::from(qty);
-                series.current.turnover += i128::from(qty) * i128::from(print.px.0);
-                series.dirty = true;
+                series.add(print);
             }
         }
     }
 
-    /// Ends bars whose time is over. Calls `over` with each.
+    /// Ends bars whose time is over. Calls `over` with each that was not told yet.
     pub fn roll(&mut self, now: Ts, mut over: impl FnMut(usize, &str, &Bar)) {
         for ((at, word), series) in &mut self.all {
-            let Some(length) = length_ms(word) else { continue };
-            if now.as_ms() >= series.current.start_ms + length {
-                over(*at, word, &series.current);
-                series.closed.push_front(series.current);
-                series.closed.truncate(CLOSED_MAX);
-                let [.., close] = series.current.ohlc;
-                series.current = open(close, now.as_ms(), length);
-                series.dirty = true;
+            series.roll(now);
+            let fresh = std::mem::take(&mut series.fresh);
+            for bar in series.closed.iter().take(fresh).rev() {
+                over(*at, word, bar);
             }
         }
     }

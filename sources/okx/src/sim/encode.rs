@@ -109,6 +109,15 @@ pub(super) fn trade_row(instrument: &Instrument, print: &Print) -> String {
     )
 }
 
+/// A row of `history-trades`.
+pub(super) fn past_row(instrument: &Instrument, print: &Print) -> String {
+    let (side, symbol, id) = (side(print.aggressor), &instrument.symbol, print.id);
+    let (px, qty, ts) = (px(print.px, instrument), qty(print.qty, instrument), print.ts.as_ms());
+    format!(
+        r#"{{"instId":"{symbol}","side":"{side}","sz":"{qty}","px":"{px}","source":"0","tradeId":"{id}","ts":"{ts}"}}"#
+    )
+}
+
 pub(super) fn side(side: Side) -> &'static str {
     match side {
         Side::Bid => "buy",

@@ -251,7 +251,9 @@ impl OkxSim {
             Kind::Bars => {
                 let word = channel.strip_prefix("candle").unwrap_or_default();
                 let last = self.world.market.listed().get(at).map(|l| l.last.0).unwrap_or_default();
-                self.bars.want(at, word, last, now);
+                if let Some(state) = self.world.states.get(at) {
+                    self.bars.want(at, word, last, &state.prints, now);
+                }
                 if let Some(series) = self.bars.all.get(&(at, word.to_owned())) {
                     let row = bars::row(&instrument, &series.current, false);
                     self.peers.send(peer, encode::push(channel, of, &row), now, out);

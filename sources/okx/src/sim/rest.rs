@@ -1,5 +1,6 @@
 //! REST answers of the simulated venue.
 
+use super::world::Print;
 use super::{OkxSim, bars, encode};
 use model::Ts;
 
@@ -31,6 +32,11 @@ fn field<'q>(query: &'q str, name: &str) -> &'q str {
     pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap_or_default()
 }
 
+/// `before` and `after`: newer than the one, older than the other.
+fn bounds(query: &str) -> (Option<i64>, Option<i64>) {
+    (field(query, "before").parse().ok(), field(query, "after").parse().ok())
+}
+
 impl OkxSim {
     pub(super) fn answer(&mut self, endpoint: usize, path: &str, now: Ts) -> Answer {
         self.asked.retain(|at| now.ms_since(*at) < WINDOW_MS);
@@ -55,7 +61,9 @@ impl OkxSim {
             }
             "/api/v5/market/books"
             | "/api/v5/market/trades"
+            | "/api/v5/market/history-trades"
             | "/api/v5/market/candles"
+            | "/api/v5/market/history-candles"
             | "/api/v5/market/ticker" => self.of_instrument(path, query, now),
             _ => Answer::fault(404, "404", "Not Found"),
         }
@@ -88,9 +96,22 @@ impl OkxSim {
         match path {
             "/api/v5/market/ticker" => Answer::fine(&encode::ticker_row(one, now)),
             "/api/v5/market/trades" => {
-                let limit = field(query, "limit").parse().unwrap_or(100);
+                let limit = field(query, "limit").parse().unwrap_or(100).min(500);
                 let prints = state.prints.iter().take(limit);
                 let rows: Vec<String> = prints.map(|p| encode::trade_row(&one.instrument, p)).collect();
+                Answer::fine(&rows.join(","))
+            }
+            "/api/v5/market/history-trades" => {
+                let limit = field(query, "limit").parse().unwrap_or(100).min(100);
+                let by_time = field(query, "type") == "2";
+                let (before, after) = bounds(query);
+                let fits = |p: &&Print| {
+                    let key = if by_time { p.ts.as_ms() } else { p.id as i64 };
+                    after.is_none_or(|after| key < after)
+                        && before.filter(|_| !by_time).is_none_or(|before| key > before)
+                };
+                let prints = state.prints.iter().filter(fits).take(limit);
+                let rows: Vec<String> = prints.map(|p| encode::past_row(&one.instrument, p)).collect();
                 Answer::fine(&rows.join(","))
             }
             "/api/v5/market/books" => {
@@ -106,14 +127,21 @@ impl OkxSim {
                     word => word,
                 };
                 let (instrument, last) = (one.instrument.clone(), one.last.0);
-                self.bars.want(at, word, last, now);
+                self.bars.want(at, word, last, &state.prints, now);
                 let Some(series) = self.bars.all.get(&(at, word.to_owned())) else {
                     return Answer::fault(200, "51000", "Parameter bar error");
                 };
                 let current = [(&series.current, false)];
                 let all = current.into_iter().chain(series.closed.iter().map(|bar| (bar, true)));
+                let (before, after) = bounds(query);
+                let limit = field(query, "limit").parse().unwrap_or(100).min(100);
+                let within = |(bar, _): &(&bars::Bar, bool)| {
+                    before.is_none_or(|before| bar.start_ms > before)
+                        && after.is_none_or(|after| bar.start_ms < after)
+                };
+                let all = all.filter(within).take(limit);
                 let rows: Vec<String> =
-                    all.take(100).map(|(bar, closed)| bars::row(&instrument, bar, closed)).collect();
+                    all.map(|(bar, closed)| bars::row(&instrument, bar, closed)).collect();
                 Answer::fine(&rows.join(","))
             }
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// How many past updates of a book are kept.
 const PAST_MAX: usize = 64;
 /// How many past trades of an instrument are kept.
-const PRINTS_MAX: usize = 100;
+const PRINTS_MAX: usize = 20_000;
 /// 2026-12-25, 08:00 UTC.
 const EXPIRY_MS: i64 = 1_798_185_600_000;
 
