@@ -248,7 +248,7 @@ pub enum Side {
 }
 
 /// The venue's name of a trade: a number, or text where it does not fit one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TradeId {
     /// A plain number.
     Num(u64),
