@@ -181,16 +181,13 @@ fn seq(c: &mut Cursor<'_>) -> Result<Option<u64>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let mut value: u64 = 0;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return Err(c.fault(What::Number(NumError::NotANumber)));
-        }
-        let grown = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit)));
-        value = grown.ok_or_else(|| c.fault(What::Number(NumError::TooLarge)))?;
+    let digits = text.iter().map(|byte| byte.wrapping_sub(b'0'));
+    let value =
+        digits.clone().try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(digit.into()));
+    match value {
+        Some(value) if digits.clone().all(|digit| digit < 10) => Ok(Some(value)),
+        _ => Err(c.fault(What::Number(NumError::NotANumber))),
     }
-    Ok(Some(value))
 }
 
 /// One row of a book channel without its levels, which are in a [`Scratch`].

@@ -18,8 +18,7 @@ const DOUBLINGS_MAX: u32 = 7;
 const WELL_MS: i64 = 60_000;
 /// How long nothing is sent after the venue found requests too frequent.
 const TOO_FREQUENT_MS: u64 = 60_000;
-/// How long what becomes due after a request waits, so that it goes into one with others; the venue takes 10 frames a
-/// second.
+/// How long what becomes due after a request waits for company; the venue takes 10 frames a second.
 const TOGETHER_MS: u64 = 300;
 /// How many topics we subscribe to in an hour on a connection; the venue takes 240.
 const ASKED_MAX: usize = 220;
@@ -297,8 +296,7 @@ impl BitgetSession {
             listed.unheard = 0;
         }
         for sub in self.lanes.subs.iter().filter(|s| !s.heard) {
-            let listed = sub.lanes.first().and_then(|(at, _)| self.table.get_mut(*at));
-            if let Some(listed) = listed {
+            if let Some(listed) = sub.lanes.first().and_then(|(at, _)| self.table.get_mut(*at)) {
                 listed.unheard = listed.unheard.saturating_add(1);
             }
         }
