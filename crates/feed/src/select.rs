@@ -2,7 +2,7 @@
 
 use model::{Catalogue, Decimal, Instrument, InstrumentId, InstrumentKind, Lookup, Status};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most instruments that a rule may name.
@@ -86,6 +86,12 @@ impl Selector {
                     glob(pattern, name) || glob(pattern, &i.symbol)
                 };
                 let mut found: Vec<_> = trading().filter(fits).cloned().collect();
+                // A market that the venue tells a second time, as a product, is meant only where that is named.
+                let first = |i: &Arc<Instrument>| i.product.is_empty().then(|| i.symbol.clone());
+                let told: HashSet<Box<str>> = found.iter().filter_map(first).collect();
+                found.retain(|i| {
+                    i.product.is_empty() || !told.contains(&i.symbol) || pattern.starts_with(&*i.product)
+                });
                 found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 if found.is_empty() {
                     Err(format!("`{pattern}` fits nothing that trades"))
@@ -184,6 +190,21 @@ mod tests {
         assert_eq!(found("top 50 spot pairs by turnover quoted in USDT").unwrap(), ["ETH-USDT", "BTC-USDT"]);
         assert_eq!(found("top 1 USDT").unwrap(), ["BTC-USDT-SWAP"]);
         assert_eq!(found("top 2").unwrap(), ["BTC-USDT-SWAP", "SOL-USDC"]);
+    }
+
+    #[test]
+    fn a_pattern_means_a_market_once() {
+        let (mut catalogue, turnovers) = listed();
+        let mut made = Instrument::provisional("v", "old", "BTC-USDT", InstrumentKind::Spot);
+        made.name = "old:BTC/USDT@v".into();
+        catalogue.put(&Arc::new(made));
+        let found = |text: &str| -> Vec<String> {
+            let found = Selector::parse(text).unwrap().resolve("v", &catalogue, &turnovers).unwrap();
+            found.iter().map(|i| format!("{}:{}", i.product, i.symbol)).collect()
+        };
+        assert_eq!(found("*/USDT"), [":BTC-USDT", ":ETH-USDT"]);
+        assert_eq!(found("BTC-USD?"), [":BTC-USDT"]);
+        assert_eq!(found("old:*"), ["old:BTC-USDT"]);
     }
 
     #[test]

@@ -64,12 +64,13 @@ impl Catalogue {
 
     /// Finds an instrument at `venue` by its canonical name, the venue's symbol, or a common spelling
     /// (`BTC/USDT`, `BTC-USDT`, `btcusdt`, `usdm:BTCUSDT`). An exact name beats an exact symbol, which beats a loose
-    /// spelling; among loose ones spot beats perpetual, which beats the rest.
+    /// spelling; among loose ones spot beats perpetual, which beats the rest. Of equals one without a product beats one
+    /// with: a market that is told twice is found where the venue tells it first.
     pub fn find(&self, venue: &str, spelling: &str) -> Lookup {
         let at_venue = |id: &InstrumentId| self.by_id.get(id).filter(|i| i.venue.eq_ignore_ascii_case(venue));
         let found: Vec<&Arc<Instrument>> =
             self.by_key.get(&loose(spelling)).into_iter().flatten().filter_map(at_venue).collect();
-        let rank = |i: &Instrument| {
+        let spelled = |i: &Instrument| {
             let name = i.name.split('@').next().unwrap_or_default();
             let scoped = format!("{}:{}", i.product, i.symbol);
             if name == spelling || *i.name == *spelling || scoped.eq_ignore_ascii_case(spelling) {
@@ -82,6 +83,7 @@ impl Catalogue {
                 }
             }
         };
+        let rank = |i: &Instrument| (spelled(i), !i.product.is_empty());
         let Some(best) = found.iter().map(|i| rank(i)).min() else { return Lookup::Unknown };
         let mut best_ones = found.into_iter().filter(|i| rank(i) == best);
         match (best_ones.next(), best_ones.next()) {
@@ -145,6 +147,20 @@ mod tests {
         assert_eq!(name("okx", "BTC-USDT-SWAP"), "BTC/USDT:USDT@okx");
         assert_eq!(name("okx", "BTC/USDT"), "BTC/USDT:USDT@okx");
         assert_eq!(all.find("okx", "ETH/USDT"), Lookup::Unknown);
+    }
+
+    #[test]
+    fn a_market_that_is_told_twice_is_found_without_its_product() {
+        let mut all = Catalogue::default();
+        for product in ["old", ""] {
+            let made = Instrument::provisional("v", product, "BTC-USD", InstrumentKind::Spot);
+            all.put(&Arc::new(made.named("BTC", "USD", "")));
+        }
+        for (spelling, product) in [("BTC/USD", ""), ("BTC-USD", ""), ("btcusd", ""), ("old:BTC-USD", "old")]
+        {
+            let Lookup::Found(found) = all.find("v", spelling) else { panic!("{spelling}") };
+            assert_eq!(&*found.product, product, "{spelling}");
+        }
     }
 
     #[test]
