@@ -12,6 +12,8 @@ mod session;
 mod sim;
 mod subscribe;
 mod sync;
+mod ticker;
+mod topic;
 
 use model::{Channel, Instrument, Proof, SourceName};
 use product::Product;
@@ -137,7 +139,7 @@ fn looks_like_ours(frame: &[u8]) -> bool {
         return false;
     }
     if let Some(topic) = head.topic {
-        return head.data && !topic.of.is_empty() && topic.kind != parse::Kind::Other;
+        return head.data && !topic.of.is_empty() && topic.kind != topic::Kind::Other;
     }
     let answer = subscribe::Control::read(frame).ok();
     head.control

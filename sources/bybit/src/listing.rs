@@ -167,21 +167,23 @@ pub fn provisional(product: Product, symbol: &[u8]) -> Option<Instrument> {
             None => made,
         },
         Product::Linear => linear(made),
-        Product::Inverse => match delivery_code(symbol.as_bytes()) {
-            Some(pair) => {
-                made.kind = InstrumentKind::Future;
-                let base = symbol.get(..pair.len().saturating_sub(3)).unwrap_or_default();
-                // The day is not in the symbol, so that the name that follows from the terms would be the perpetual's.
-                let name = std::mem::take(&mut made.name);
-                Instrument { name, ..made.named(base, "USD", base) }
-            }
-            None => {
-                let base = symbol.strip_suffix("USD").unwrap_or(symbol);
-                made.named(base, "USD", base)
-            }
-        },
+        Product::Inverse => inverse(made),
         Product::Option => option(made),
     })
+}
+
+/// `BTCUSD`, `BTCUSDZ26`
+fn inverse(mut made: Instrument) -> Instrument {
+    let symbol = made.symbol.clone();
+    if let Some(pair) = delivery_code(symbol.as_bytes()) {
+        made.kind = InstrumentKind::Future;
+        let base = symbol.get(..pair.len().saturating_sub(3)).unwrap_or_default();
+        // The day is not in the symbol, so that the name that follows from the terms would be the perpetual's.
+        let name = std::mem::take(&mut made.name);
+        return Instrument { name, ..made.named(base, "USD", base) };
+    }
+    let base = symbol.strip_suffix("USD").unwrap_or(&symbol);
+    made.named(base, "USD", base)
 }
 
 /// `BTCUSDT` to `BTC` and `USDT`.

@@ -1,18 +1,22 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod control;
 mod lanes;
 mod old;
 mod poll;
 mod table;
+mod tell;
 
 use crate::emit::Notes;
-use crate::parse::{self, BookRow, Head, Kind, Result, Scratch, Topic, product_of};
+use crate::parse::{self, BookRow, Head, Result, Scratch, product_of};
 use crate::product::Product;
-use crate::rows::{self, TICKER_CHANNELS, Ticker};
+use crate::rows;
 use crate::subscribe::Control;
+use crate::ticker::{TICKER_CHANNELS, Ticker};
+use crate::topic::{Kind, Old, Topic};
 use lanes::Lanes;
-use model::{Bar, Body, Channel, GapCause, Instrument, InstrumentId, LaneFact, Liquidation, Trade, Ts};
+use model::{Bar, Channel, GapCause, Instrument, InstrumentId, LaneFact, Liquidation, Ts};
 use poll::Answer;
 use source::{Action, Cursor, Fault, Input, Malformed, Session, Shard, What};
 use table::Table;
@@ -320,68 +324,6 @@ impl BybitSession {
         Ok(Got::Trades)
     }
 
-    /// Tells what was read.
-    #[inline]
-    fn tell(&mut self, got: Got, head: &Head<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
-        let whole = head.push == b"snapshot";
-        let numbered = matches!(got, Got::Book(..) | Got::Ticker(..));
-        if numbered && !whole && head.push != b"delta" {
-            return Err(Malformed { at: 0, what: What::Rule("neither a snapshot nor a delta") });
-        }
-        match got {
-            Got::Book((at, 1), row) => self.best(at, row, head, now, out),
-            Got::Book(book, row) => self.book(book, row, head, now, out),
-            Got::Trades => self.tell_trades(now, out),
-            Got::Ticker(at, ticker) => self.ticker(at, &ticker, (whole, head.ts), now, out),
-            Got::Bars(at, bars) => {
-                let Some(listed) = self.table.get(at).filter(|l| l.wants(Channel::Bars)) else {
-                    return Ok(());
-                };
-                for (bar, ts) in bars {
-                    listed.emit(Channel::Bars, ts, now, Body::Bar(Box::new(bar)), out);
-                }
-            }
-            Got::Forced(at, orders) => {
-                let Some(listed) = self.table.get(at).filter(|l| l.wants(Channel::Liquidations)) else {
-                    return Ok(());
-                };
-                for (order, ts) in orders {
-                    listed.emit(Channel::Liquidations, ts, now, Body::Liquidation(Box::new(order)), out);
-                }
-            }
-            Got::OldBook(book, whole) => self.old_book(book, whole, head, now, out),
-            Got::Nothing => {}
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn tell_trades(&mut self, now: Ts, out: &mut Vec<Action>) {
-        for row in self.scratch.trades.drain(..) {
-            let Some(listed) = self.table.get(row.at).filter(|l| l.wants(Channel::Trades)) else { continue };
-            let (px, qty) = (row.level.px, row.level.qty);
-            let trade = Trade { id: row.id, px, qty, aggressor: row.aggressor, count: 1 };
-            listed.emit(Channel::Trades, row.ts, now, Body::Trade(trade), out);
-        }
-    }
-
-    fn ticker(
-        &mut self,
-        at: usize,
-        push: &Ticker,
-        (whole, ts): (bool, Option<Ts>),
-        now: Ts,
-        out: &mut Vec<Action>,
-    ) {
-        let Some(listed) = self.table.get_mut(at) else { return };
-        listed.ticker.merge(push, whole, ts);
-        for channel in push.news().filter(|channel| listed.wants(*channel)) {
-            if let Some(body) = listed.ticker.body(channel, listed.product) {
-                listed.emit(channel, ts, now, body, out);
-            }
-        }
-    }
-
     /// What a frame that could not be read means: it may have been a change that will be missed.
     #[cold]
     fn suffer(&mut self, head: &Head<'_>, fault: Malformed, now: Ts, out: &mut Vec<Action>) {
@@ -394,18 +336,19 @@ impl BybitSession {
             self.table.known(product, topic.of)
         });
         match (head.topic.map(|topic| topic.kind), place) {
-            (Some(Kind::Book(2..) | Kind::Old(parse::Old::Book(_))), Some(at)) => {
-                self.lose(at, cause, now, out)
+            (Some(Kind::Book(2..) | Kind::Old(Old::Book(_))), Some(at)) => {
+                self.lose(at, cause, now, out);
             }
             (Some(Kind::Tickers), Some(at)) => {
                 if let Some(listed) = self.table.get_mut(at) {
                     listed.ticker = Ticker::default();
                 }
-                TICKER_CHANNELS.into_iter().for_each(|channel| self.restart(at, channel, now));
+                for channel in TICKER_CHANNELS {
+                    self.restart(at, channel, now);
+                }
             }
-            (Some(Kind::Trades), _) | (Some(Kind::Book(_) | Kind::Bars(_) | Kind::Liquidations), Some(_)) => {
-            }
-            (Some(Kind::Old(_)), Some(_)) => {}
+            (Some(Kind::Trades), _)
+            | (Some(Kind::Book(_) | Kind::Bars(_) | Kind::Liquidations | Kind::Old(_)), Some(_)) => {}
             _ => self.lose_all(cause, now, out),
         }
     }

@@ -3,15 +3,15 @@
 use super::poll::Polls;
 use super::table::Table;
 use super::{BybitSession, TIMER_CHORES};
-use crate::parse::Topic;
-use crate::subscribe::{Control, Route, depth, frame, requests, route};
-use model::{Channel, GapCause, LaneFact, Ts};
+use crate::subscribe::{Route, depth, frame, requests, route};
+use crate::topic::Topic;
+use model::{Channel, LaneFact, Ts};
 use source::{Action, Options, Shard, Want};
 
 /// The first pause before something is asked for again; it doubles each time.
 const RETRY_MS: u64 = 10_000;
 /// The first pause after a refusal; it doubles each time.
-const REFUSED_MS: u64 = 30_000;
+pub(super) const REFUSED_MS: u64 = 30_000;
 /// How often a pause doubles.
 const DOUBLINGS_MAX: u32 = 5;
 /// A book that was well for so long starts with the first pause again.
@@ -19,29 +19,32 @@ const WELL_MS: i64 = 60_000;
 
 /// How a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Asked,
     Acked,
     Refused,
 }
 
 /// One topic and the lanes that it feeds.
-struct Sub {
-    topic: Box<str>,
-    lanes: Vec<(usize, Channel)>,
-    standing: Standing,
-    /// Acknowledged on this connection, so that it must be ended before it is asked for again.
-    known: bool,
+pub(super) struct Sub {
+    pub topic: Box<str>,
+    pub lanes: Vec<(usize, Channel)>,
+    pub standing: Standing,
+    /// Acknowledged on this connection.
+    pub known: bool,
+    /// Asked for on this connection and not refused: the venue may have it, so that it must be ended before it is asked
+    /// for again. An answer may have been lost.
+    pub sent: bool,
     /// Its lanes were told that it was asked for.
-    told: bool,
+    pub told: bool,
     /// Asked for in a request of its own, since one of several failed without saying why.
-    alone: bool,
+    pub alone: bool,
     /// The request that carried it last.
-    request: u64,
+    pub request: u64,
     /// When to ask again, unless what is waited for comes.
-    due: Option<Ts>,
+    pub due: Option<Ts>,
     /// How often it was asked for without getting what is waited for.
-    tries: u32,
+    pub tries: u32,
     /// How often it started again lately.
     restarts: u32,
     /// No new start before this.
@@ -57,6 +60,7 @@ impl Sub {
             lanes: Vec::new(),
             standing: Standing::Refused,
             known: false,
+            sent: false,
             told: false,
             alone: false,
             request: 0,
@@ -73,14 +77,14 @@ impl Sub {
         *self = Self { lanes, ..Self::new(topic) };
     }
 
-    fn is_book(&self) -> bool {
+    pub fn is_book(&self) -> bool {
         Topic::parse(self.topic.as_bytes()).is_book()
     }
 }
 
 /// All subscriptions of a session.
 pub(super) struct Lanes {
-    subs: Vec<Sub>,
+    pub subs: Vec<Sub>,
     pub polls: Polls,
     options: Options,
     /// Something has become due or changed when something will.
@@ -163,7 +167,7 @@ impl Lanes {
     }
 }
 
-fn pause(first: u64, times: u32) -> u64 {
+pub(super) fn pause(first: u64, times: u32) -> u64 {
     first << times.saturating_sub(1).min(DOUBLINGS_MAX)
 }
 
@@ -191,7 +195,7 @@ impl BybitSession {
             let Some(sub) = self.lanes.subs.get_mut(*i) else { continue };
             sub.tries += 1;
             sub.due = Some(now.plus_ms(pause(RETRY_MS, sub.tries)));
-            if sub.known {
+            if std::mem::replace(&mut sub.sent, true) {
                 ended.push(sub.topic.clone());
                 sub.restarts += 1;
                 sub.not_before = now.plus_ms(pause(RETRY_MS, sub.restarts));
@@ -319,98 +323,5 @@ impl BybitSession {
             (sub.due, sub.tries) = (None, 0);
             sub.healed = sub.healed.or(Some(now));
         }
-    }
-
-    /// A frame that is no data.
-    pub(super) fn control(&mut self, control: &Control<'_>, now: Ts, out: &mut Vec<Action>) {
-        let Some(name) = control.name() else {
-            out.push(Action::Control("an answer that nobody waits for"));
-            let word = if control.op.is_empty() { &control.ret_msg } else { &control.op };
-            self.notes.unknown(b"op", word.as_bytes(), out);
-            return;
-        };
-        out.push(Action::Control(name));
-        if name == "command" {
-            let topics = control.data.as_ref();
-            let (done, failed) = topics.map_or((&[][..], &[][..]), |t| (&t.success_topics, &t.fail_topics));
-            let places = |lanes: &Lanes, all: &[Box<str>]| -> Vec<usize> {
-                let asked = |s: &Sub| s.standing == Standing::Asked && all.contains(&s.topic);
-                lanes.subs.iter().enumerate().filter(|(_, s)| asked(s)).map(|(i, _)| i).collect()
-            };
-            let (done, failed) = (places(&self.lanes, done), places(&self.lanes, failed));
-            self.acked(&done, now, out);
-            self.refused(&failed, "the topic failed", now, out);
-        } else if name == "subscribe" {
-            let which = self.asked_in(control);
-            if control.success == Some(true) {
-                self.acked(&which, now, out);
-            } else if control.success == Some(false) {
-                self.failed(&which, control, now, out);
-            }
-        }
-    }
-
-    /// The subscriptions of the request that is answered; without its number those of the oldest one.
-    fn asked_in(&self, control: &Control<'_>) -> Vec<usize> {
-        let asked = || self.lanes.subs.iter().enumerate().filter(|(_, s)| s.standing == Standing::Asked);
-        let request = control.request().or_else(|| asked().map(|(_, s)| s.request).min());
-        asked().filter(|(_, s)| Some(s.request) == request).map(|(i, _)| i).collect()
-    }
-
-    /// One bad topic fails its request: it is refused, the others are asked for again without it.
-    fn failed(&mut self, which: &[usize], control: &Control<'_>, now: Ts, out: &mut Vec<Action>) {
-        let is_named = |i: &&usize| self.lanes.subs.get(**i).is_some_and(|s| control.names(&s.topic));
-        let mut named: Vec<usize> = which.iter().filter(is_named).copied().collect();
-        if let (true, [one]) = (named.is_empty(), which) {
-            named.push(*one);
-        }
-        let alone = named.is_empty();
-        for i in which.iter().filter(|i| !named.contains(i)) {
-            let Some(sub) = self.lanes.subs.get_mut(*i) else { continue };
-            (sub.due, sub.alone) = (Some(now), sub.alone || alone);
-            sub.tries = sub.tries.saturating_sub(1);
-        }
-        self.lanes.pending = true;
-        if control.is_double() {
-            self.acked(&named, now, out);
-        } else {
-            self.refused(&named, &control.ret_msg, now, out);
-        }
-    }
-
-    fn acked(&mut self, which: &[usize], now: Ts, out: &mut Vec<Action>) {
-        for i in which {
-            let Some(sub) = self.lanes.subs.get_mut(*i) else { continue };
-            let news = !std::mem::replace(&mut sub.known, true);
-            sub.standing = Standing::Acked;
-            if !sub.is_book() {
-                (sub.due, sub.tries) = (None, 0);
-                self.lanes.pending = true;
-            }
-            for (at, channel) in &sub.lanes {
-                let Some(listed) = self.table.get_mut(*at).filter(|_| news) else { continue };
-                listed.fact(*channel, LaneFact::Acked, now, out);
-                if *channel == Channel::Book && !listed.chain.live() {
-                    let words = "waiting for a whole book".into();
-                    listed.fact(*channel, LaneFact::Syncing(words), now, out);
-                }
-            }
-        }
-    }
-
-    fn refused(&mut self, which: &[usize], words: &str, now: Ts, out: &mut Vec<Action>) {
-        for i in which {
-            let Some(sub) = self.lanes.subs.get_mut(*i) else { continue };
-            (sub.standing, sub.known, sub.told) = (Standing::Refused, false, false);
-            sub.due = Some(now.plus_ms(pause(REFUSED_MS, sub.tries)));
-            for (at, channel) in &sub.lanes {
-                let Some(listed) = self.table.get_mut(*at) else { continue };
-                if *channel == Channel::Book {
-                    listed.gap(GapCause::VenueReset, now, out);
-                }
-                listed.fact(*channel, LaneFact::Refused(words.into()), now, out);
-            }
-        }
-        self.lanes.pending = true;
     }
 }

@@ -1,19 +1,21 @@
 //! Frames of the API before v5, as recordings hold them: named numbers, books without a number.
 
 use super::{BybitSession, Got};
-use crate::parse::{Head, Old, Result, TradeRow, ms, trade_id};
+use crate::parse::{Head, Result, TradeRow, ms, trade_id};
 use crate::product::Product;
-use crate::rows::{self, F, Ticker};
+use crate::rows;
+use crate::ticker::{F, Ticker};
+use crate::topic::Old;
 use model::{Body, Channel, Decimal, Delta, Instrument, Level, Qty, Side, Snapshot, Ts};
 use source::{Action, Cursor, What};
 
 impl BybitSession {
     /// Reads the data of a retired topic.
-    pub(super) fn old<'a>(
+    pub(super) fn old(
         &mut self,
         old: Old,
         (at, product): (usize, Product),
-        c: &mut Cursor<'a>,
+        c: &mut Cursor<'_>,
         now: Ts,
         out: &mut Vec<Action>,
     ) -> Result<Got> {
@@ -158,11 +160,7 @@ fn levels(
         let (Some(px), Some(qty), Some(of)) = (px, qty, of) else {
             return Err(c.fault(What::Missing("price, size and side of a level")));
         };
-        if of == Side::Bid {
-            bids.push(Level { px, qty })
-        } else {
-            asks.push(Level { px, qty })
-        }
+        if of == Side::Bid { &mut *bids } else { &mut *asks }.push(Level { px, qty });
         Ok(())
     })
 }

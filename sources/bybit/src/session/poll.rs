@@ -126,14 +126,13 @@ struct Ratios<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Ratio<'a> {
     #[serde(borrow)]
     symbol: Cow<'a, str>,
-    #[serde(borrow)]
-    buy_ratio: Cow<'a, str>,
-    #[serde(borrow)]
-    sell_ratio: Cow<'a, str>,
+    #[serde(borrow, rename = "buyRatio")]
+    buy: Cow<'a, str>,
+    #[serde(borrow, rename = "sellRatio")]
+    sell: Cow<'a, str>,
     #[serde(borrow)]
     timestamp: Cow<'a, str>,
 }
@@ -148,8 +147,8 @@ fn ratios(body: &[u8]) -> Result<Vec<(String, Ts, LongShortRatio)>, Malformed> {
             of: "accounts".into(),
             interval: "5m".into(),
             ratio: None,
-            long: Some(share(&row.buy_ratio)?),
-            short: Some(share(&row.sell_ratio)?),
+            long: Some(share(&row.buy)?),
+            short: Some(share(&row.sell)?),
         };
         Some((row.symbol.to_string(), Ts::from_ms(row.timestamp.parse().ok()?), ratio))
     };

@@ -3,8 +3,8 @@
 use crate::emit::event;
 use crate::listing;
 use crate::product::Product;
-use crate::rows::Ticker;
 use crate::sync::Chain;
+use crate::ticker::Ticker;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{Body, Channel, Gap, GapCause, Instrument, InstrumentId, LaneFact, Level, Px, Qty, Ts, rescale};

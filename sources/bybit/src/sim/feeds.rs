@@ -2,9 +2,9 @@
 
 use super::world::Print;
 use super::{BybitSim, TICK_MS, bars, encode};
-use crate::parse::{Kind, Topic};
 use crate::product::Product;
 use crate::rows::INTERVALS;
+use crate::topic::{Kind, Topic};
 use model::Ts;
 use source::{Peer, SimAction};
 

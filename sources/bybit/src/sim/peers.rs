@@ -1,8 +1,8 @@
 //! Clients of the simulated venue: connections, requests, acknowledgements.
 
 use super::BybitSim;
-use crate::parse::{Kind, Topic};
 use crate::product::Product;
+use crate::topic::{Kind, Topic};
 use model::Ts;
 use serde_json::Value;
 use source::{Peer, SimAction};

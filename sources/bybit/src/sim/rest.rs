@@ -143,7 +143,7 @@ impl BybitSim {
         let depth = if product == Product::Option { 100 } else { 1_000 };
         let late = self.late;
         let feed = self.world.feed(at, depth)?.clone();
-        let shown = feed.past.iter().rev().take(late).last().map_or(&feed.shown, |(before, _)| before);
+        let shown = feed.past.iter().rev().take(late).next_back().map_or(&feed.shown, |(before, _)| before);
         let (one, state) = self.world.one(at)?;
         let side = |levels: Vec<model::Level>| {
             let row = |l: &model::Level| {
