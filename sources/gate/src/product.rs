@@ -133,7 +133,7 @@ impl Product {
     pub fn of_request(path: &str) -> Option<(Self, &str)> {
         let (path, query) = path.split_once('?')?;
         let product = ALL.into_iter().find(|p| path.contains(&format!("{}/", p.rest())))?;
-        let value = |pair: &'_ str| pair.split_once('=').filter(|(key, _)| *key == product.key()).is_some();
+        let value = |pair: &'_ str| pair.split_once('=').is_some_and(|(key, _)| key == product.key());
         let symbol = query.split('&').find(|pair| value(pair))?.split_once('=')?.1;
         Some((product, symbol))
     }

@@ -355,12 +355,11 @@ impl<'a> Stats<'a> {
                 }
                 other => {
                     let at = RATIOS.iter().position(|(name, _)| *name == other);
-                    match at.and_then(|at| stats.ratios.get_mut(at)) {
-                        Some(ratio) => *ratio = c.decimal_opt()?,
-                        None => {
-                            unknown(other);
-                            c.skip()?;
-                        }
+                    if let Some(ratio) = at.and_then(|at| stats.ratios.get_mut(at)) {
+                        *ratio = c.decimal_opt()?;
+                    } else {
+                        unknown(other);
+                        c.skip()?;
                     }
                 }
             }

@@ -78,7 +78,7 @@ fn the_past_of_trades_is_what_was_pushed_each_once_and_in_order() {
         let (told, pages) = read(&mut pair, past(&instrument, Channel::Trades, from, to));
         pages_max = pages_max.max(pages);
         let bodies = |all: &[Event]| {
-            all.iter().map(|e| (e.stamp.ts_event.map(|t| t.as_ms()), e.body.clone())).collect::<Vec<_>>()
+            all.iter().map(|e| (e.stamp.ts_event.map(Ts::as_ms), e.body.clone())).collect::<Vec<_>>()
         };
         let live: Vec<Event> = pair
             .seen

@@ -31,7 +31,7 @@ impl Pages {
         // The first second at or after an instant; the venue aligns bars itself, and weeks elsewhere than the epoch.
         let up = |ts: Ts| seconds(ts) + i64::from(ts.0.rem_euclid(1_000_000_000) != 0);
         let (next, end) = (up(past.from), up(past.to));
-        Some(Self { product, word, length, next, end, past })
+        Some(Self { product, past, word, length, next, end })
     }
 
     fn last(&self) -> i64 {

@@ -120,10 +120,10 @@ fn missing<T>(field: &'static str) -> Result<T> {
 impl GateSession {
     /// Reads the book at hand into `sides`; widens the definition where a number asks for it.
     #[inline]
-    pub(super) fn read_book<'a>(
+    pub(super) fn read_book(
         &mut self,
         at: usize,
-        c: &mut Cursor<'a>,
+        c: &mut Cursor<'_>,
         now: Ts,
         out: &mut Vec<Action>,
     ) -> Result<BookRow> {
@@ -235,7 +235,7 @@ impl GateSession {
         out.push(Action::Control("book change held"));
         if waiting.frames.len() > FRAMES_MAX || waiting.bytes > BYTES_MAX {
             let (asked, tries, due) = (waiting.asked, waiting.tries, waiting.due);
-            let begun = Waiting { asked, tries, due, ..Waiting::default() };
+            let begun = Waiting { asked, due, tries, ..Waiting::default() };
             listed.book.state = State::Waiting(begun);
             let words = "too many changes wait for a snapshot: begins anew";
             listed.fact(Channel::Book, LaneFact::Syncing(words.into()), now, out);

@@ -63,15 +63,22 @@ pub(super) fn update(u: &Update, depth: usize, i: &Instrument, integers: bool) -
 }
 
 /// `obu`: a side without changes is left out; the frame has neither `event` nor `time`.
-pub(super) fn pushed(channel: &str, key: &str, u: &Update, full: bool, i: &Instrument, now: Ts) -> Vec<u8> {
-    let (t, last, ms) = (u.ts.as_ms(), u.last, now.as_ms());
-    let first = if full { r#""full":true"#.to_owned() } else { format!(r#""U":{}"#, u.first) };
+pub(super) fn pushed(
+    channel: &str,
+    key: &str,
+    update: &Update,
+    full: bool,
+    i: &Instrument,
+    now: Ts,
+) -> Vec<u8> {
+    let (at, last, ms) = (update.ts.as_ms(), update.last, now.as_ms());
+    let first = if full { r#""full":true"#.to_owned() } else { format!(r#""U":{}"#, update.first) };
     let side = |name: &str, all: &[Level]| {
         if all.is_empty() { String::new() } else { format!(r#","{name}":{}"#, levels(all, i, false, false)) }
     };
-    let (b, a) = (side("b", &u.bids), side("a", &u.asks));
+    let (bids, asks) = (side("b", &update.bids), side("a", &update.asks));
     format!(
-        r#"{{"channel":"{channel}","result":{{"t":{t},{first},"s":"{key}","u":{last}{b}{a}}},"time_ms":{ms}}}"#
+        r#"{{"channel":"{channel}","result":{{"t":{at},{first},"s":"{key}","u":{last}{bids}{asks}}},"time_ms":{ms}}}"#
     )
     .into_bytes()
 }
@@ -139,9 +146,9 @@ pub(super) fn quote(
         Some(l) => (px(l.px, i), size(l.qty.0, i, integers)),
         None => (String::new(), "0".to_owned()),
     };
-    let ((b, bq), (a, aq)) = (side(bid), side(ask));
-    let (t, s) = (now.as_ms(), &i.symbol);
-    format!(r#"{{"t":{t},"u":{seq},"s":"{s}","b":"{b}","B":{bq},"a":"{a}","A":{aq}}}"#)
+    let ((bid, bid_qty), (ask, ask_qty)) = (side(bid), side(ask));
+    let (at, symbol) = (now.as_ms(), &i.symbol);
+    format!(r#"{{"t":{at},"u":{seq},"s":"{symbol}","b":"{bid}","B":{bid_qty},"a":"{ask}","A":{ask_qty}}}"#)
 }
 
 pub(super) fn stats(state: &State, i: &Instrument, now: Ts) -> String {
@@ -186,15 +193,15 @@ pub(super) fn bar(one: &Listed, state: &State, start: i64, length: i64) -> Bar {
 
 /// A bar as it is pushed.
 pub(super) fn bar_row(bar: &Bar, word: &str, i: &Instrument, closed: bool, integers: bool) -> String {
-    let [o, h, l, c] = bar.prices.map(|p| px(p, i));
-    let (t, symbol, volume, turnover) = (bar.start, &i.symbol, bar.volume, bar.turnover);
+    let [open, high, low, close] = bar.prices.map(|p| px(p, i));
+    let (at, symbol, volume, turnover) = (bar.start, &i.symbol, bar.volume, bar.turnover);
     if is_spot(i) {
         return format!(
-            r#"{{"t":"{t}","v":"{turnover}","c":"{c}","h":"{h}","l":"{l}","o":"{o}","n":"{word}_{symbol}","a":"{volume}","w":{closed}}}"#
+            r#"{{"t":"{at}","v":"{turnover}","c":"{close}","h":"{high}","l":"{low}","o":"{open}","n":"{word}_{symbol}","a":"{volume}","w":{closed}}}"#
         );
     }
-    let v = if integers { volume.to_string() } else { format!("\"{volume}\"") };
+    let qty = if integers { volume.to_string() } else { format!("\"{volume}\"") };
     format!(
-        r#"[{{"t":{t},"v":{v},"c":"{c}","h":"{h}","l":"{l}","o":"{o}","n":"{word}_{symbol}","a":"{turnover}","w":{closed}}}]"#
+        r#"[{{"t":{at},"v":{qty},"c":"{close}","h":"{high}","l":"{low}","o":"{open}","n":"{word}_{symbol}","a":"{turnover}","w":{closed}}}]"#
     )
 }

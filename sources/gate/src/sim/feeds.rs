@@ -194,16 +194,22 @@ impl GateSim {
         let Some((i, product)) = self.known(at) else { return };
         let depth: usize = of.split(':').nth(1).and_then(|n| n.parse().ok()).unwrap_or(20);
         let Some(shown) = self.world.shown(at, 0).map(|shown| shown.cut(depth)) else { return };
-        let (t, id, s, integers) = (now.as_ms(), shown.seq, &i.symbol, self.quirks.integers);
+        let (at, id, symbol, integers) = (now.as_ms(), shown.seq, &i.symbol, self.quirks.integers);
         let spot = product == Product::Spot;
         let side = |all: &[model::Level]| encode::levels(all, &i, !spot, integers);
-        let (b, a) = (side(&shown.best_bids(depth)), side(&shown.best_asks(depth)));
+        let (bids, asks) = (side(&shown.best_bids(depth)), side(&shown.best_asks(depth)));
         let (row, event) = if spot {
-            let row =
-                format!(r#"{{"t":{t},"lastUpdateId":{id},"s":"{s}","l":"{depth}","bids":{b},"asks":{a}}}"#);
+            let row = format!(
+                r#"{{"t":{at},"lastUpdateId":{id},"s":"{symbol}","l":"{depth}","bids":{bids},"asks":{asks}}}"#
+            );
             (row, "update")
         } else {
-            (format!(r#"{{"t":{t},"id":{id},"contract":"{s}","asks":{a},"bids":{b},"l":"{depth}"}}"#), "all")
+            (
+                format!(
+                    r#"{{"t":{at},"id":{id},"contract":"{symbol}","asks":{asks},"bids":{bids},"l":"{depth}"}}"#
+                ),
+                "all",
+            )
         };
         self.to(to, channel, of, encode::push(channel, event, &row, now), out);
     }

@@ -233,7 +233,7 @@ impl GateSim {
             Ok(topics) => topics,
             Err(words) => return self.reply(peer, asked, Some((2, words)), now, out),
         };
-        let pushed = asked.channel.ends_with(".obu");
+        let pushed = matches!(Kind::of(asked.channel.as_bytes()), Some((_, Kind::Pushed)));
         let held = |of: &String| {
             let name = key(&asked.channel, of);
             self.peers.clients.get(&peer).is_some_and(|c| c.topics.contains(&name))

@@ -176,12 +176,12 @@ impl GateSim {
         let mut start = first;
         while start <= to {
             let bar = encode::bar(one, state, start, length);
-            let [o, h, l, c] = bar.prices.map(|px| encode::px(px, &one.instrument));
-            let (v, a, closed) = (bar.volume, bar.turnover, start + length <= seconds);
+            let [open, high, low, close] = bar.prices.map(|px| encode::px(px, &one.instrument));
+            let (volume, turnover, closed) = (bar.volume, bar.turnover, start + length <= seconds);
             rows.push(if encode::is_spot(&one.instrument) {
-                format!(r#"["{start}","{a}","{c}","{h}","{l}","{o}","{v}","{closed}"]"#)
+                format!(r#"["{start}","{turnover}","{close}","{high}","{low}","{open}","{volume}","{closed}"]"#)
             } else {
-                format!(r#"{{"t":{start},"v":{v},"c":"{c}","h":"{h}","l":"{l}","o":"{o}","sum":"{a}"}}"#)
+                format!(r#"{{"t":{start},"v":{volume},"c":"{close}","h":"{high}","l":"{low}","o":"{open}","sum":"{turnover}"}}"#)
             });
             start += length;
         }
