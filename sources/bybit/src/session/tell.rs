@@ -62,10 +62,14 @@ impl BybitSession {
     ) {
         let Some(listed) = self.table.get_mut(at) else { return };
         listed.ticker.merge(push, whole, ts);
+        let before = out.len();
         for channel in push.news().filter(|channel| listed.wants(*channel)) {
             if let Some(body) = listed.ticker.body(channel, listed.product) {
                 listed.emit(channel, ts, now, body, out);
             }
+        }
+        if out.len() == before {
+            out.push(Action::Control("a ticker with nothing that is wanted"));
         }
     }
 }
