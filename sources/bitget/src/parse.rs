@@ -1,5 +1,4 @@
 //! Bytes to rows: the envelope of a frame, books and trades. The slower channels are in [`rows`](crate::rows).
-
 use crate::emit::Sink;
 use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, NumError, Qty, Trade, TradeId, Ts};
 use source::{Cursor, Malformed, What};
@@ -158,7 +157,7 @@ fn arg<'a>(c: &mut Cursor<'a>, unknown: &mut Option<&'a [u8]>) -> Result<Arg<'a>
     Ok(arg)
 }
 
-/// Calls `row` at each row of `data`. Where the venue sends one row without an array around it, that is the row.
+/// Calls `row` at each row of `data`, or at the one that stands without an array around it.
 #[inline]
 pub fn each<'a>(c: &mut Cursor<'a>, mut row: impl FnMut(&mut Cursor<'a>) -> Result<()>) -> Result<()> {
     if c.peek() == Some(b'{') { row(c) } else { c.array(row) }
@@ -181,7 +180,7 @@ fn seq(c: &mut Cursor<'_>) -> Result<Option<u64>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let digits = text.iter().map(|byte| byte.wrapping_sub(b'0'));
+    let digits = text.iter().map(|b| b.wrapping_sub(b'0'));
     let value =
         digits.clone().try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(digit.into()));
     match value {
@@ -387,13 +386,15 @@ pub fn trades(
     })
 }
 
-/// An id as text: those of this venue have 19 digits and grow, but do not count, so that nothing can be told from the
-/// distance of two.
+/// An id as number where it is one; those of this venue have 19 digits. They grow, but do not count.
 #[inline]
 fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
     let text = c.number()?;
+    if text.len() < 20 && text.first().is_some_and(|b| *b != b'0') && text.iter().all(u8::is_ascii_digit) {
+        return Ok(TradeId::Num(text.iter().fold(0, |v, b| v * 10 + u64::from(b - b'0'))));
+    }
     if text.is_empty() {
         return Err(c.fault(What::Missing("trade id")));
     }
-    std::str::from_utf8(text).map(|text| TradeId::Text(text.into())).map_err(|_| c.fault(What::Encoding))
+    std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
 }

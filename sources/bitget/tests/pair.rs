@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panic")]
 
 use bitget::Bitget;
-use model::{Channel, Checksum, Instrument, TradeId, write_mantissa};
+use model::{Channel, Checksum, Instrument, write_mantissa};
 use source::pair::{Fate, Held, Pair, START};
 use source::{Fault, Options, SimControl, SimSetup, Want};
 
@@ -72,12 +72,8 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
             assert!(rare || seen.count(spec.channel) > 0, "{}", spec.channel.name());
         }
         assert!(!seen.trades.is_empty());
-        for ids in seen.trades.values() {
-            let number = |id: &TradeId| match id {
-                TradeId::Text(text) => text.parse::<u64>().unwrap(),
-                TradeId::Num(number) => panic!("{number} does not count"),
-            };
-            let ids: Vec<u64> = ids.iter().map(number).collect();
+        for (lane, ids) in seen.numbers() {
+            assert_eq!(ids.len(), seen.trades[&lane].len());
             assert!(ids.windows(2).all(|w| w[1] > w[0]), "trades come in order, none twice");
         }
     }

@@ -99,8 +99,7 @@ fn a_part_of_the_past_begins_and_ends_where_it_was_cut() {
     assert!(!first.is_empty() && !second.is_empty());
     assert!([first, second].concat() == whole);
     let Body::Trade(trade) = &whole[3].body else { panic!("no trade") };
-    let TradeId::Text(id) = &trade.id else { panic!("no text") };
-    let id = id.parse().unwrap();
+    let TradeId::Num(id) = trade.id else { panic!("no number") };
     let one = Past { ids: Some((id, id)), ..past(&instrument, Channel::Trades, a, c) };
     assert_eq!(read(&mut pair, one).0, [whole[3].clone()]);
 }

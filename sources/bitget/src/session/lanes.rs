@@ -218,9 +218,7 @@ impl BitgetSession {
             listed.fact(want.channel, LaneFact::Dropped, now, out);
         }
         for sub in self.lanes.subs.extract_if(.., |s| s.lanes.is_empty()) {
-            if sub.known && self.open {
-                ended.push(sub.topic);
-            }
+            ended.extend((sub.known && self.open).then_some(sub.topic));
         }
         self.count_unheard();
         out.extend(frames("unsubscribe", &ended).into_iter().map(Action::Send));
@@ -316,7 +314,7 @@ impl BitgetSession {
     /// Something of a topic came: of a book its snapshot, of others anything. Nothing of it is due any more.
     #[inline]
     pub(super) fn heard(&mut self, at: usize, kind: Kind, now: Ts) {
-        if self.table.get(at).is_some_and(|listed| listed.unheard > 0) {
+        if self.table.get(at).is_some_and(|l| l.unheard > 0) {
             self.first_heard(at, kind, now);
         }
     }
