@@ -5,12 +5,13 @@ mod encode;
 mod feeds;
 mod peers;
 mod rest;
+mod tape;
 mod world;
 
 use bars::Bars;
 use model::Ts;
 use peers::Peers;
-use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
+use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
 use std::sync::Arc;
 use world::World;
 
@@ -39,6 +40,8 @@ pub struct OkxSim {
     peers: Peers,
     quirks: Quirks,
     pulse: Pulse,
+    /// In front of a recording: no data are sent.
+    tape: bool,
     lifetime_ms: Option<u64>,
     ticks: u64,
     late: usize,
@@ -61,6 +64,7 @@ impl OkxSim {
             peers: Peers::new(setup.seed),
             quirks,
             pulse: Pulse::new(setup, TICK_MS),
+            tape: setup.tape,
             lifetime_ms: setup.lifetime_ms,
             ticks: 0,
             late: 0,
@@ -74,6 +78,8 @@ impl OkxSim {
     fn advance(&mut self, now: Ts, out: &mut Vec<SimAction>) {
         while let Some(beat) = self.pulse.next(now) {
             match beat {
+                Beat::Move(_) if self.tape => {}
+                Beat::Tick(at, _) if self.tape => self.age(at, out),
                 Beat::Move(at) => self.moved(at, out),
                 Beat::Tick(at, ticks) => {
                     self.ticks = ticks;
@@ -134,6 +140,10 @@ impl Sim for OkxSim {
             asks: state.shown.best_asks(usize::MAX),
         };
         listed.map(book).collect()
+    }
+
+    fn topic(&self, _endpoint: usize, frame: &[u8]) -> Option<Topic> {
+        tape::topic(frame)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clients of the simulated venue: connections, requests, acknowledgements.
 
-use super::OkxSim;
+use super::{OkxSim, tape};
 use crate::parse::Kind;
 use crate::subscribe::{BUSINESS, PUBLIC};
 use model::Ts;
@@ -130,7 +130,8 @@ impl OkxSim {
     pub(super) fn age(&mut self, now: Ts, out: &mut Vec<SimAction>) {
         let (mut silent, mut told, mut over) = (Vec::new(), Vec::new(), Vec::new());
         for (peer, client) in &mut self.peers.clients {
-            if now.ms_since(client.sent) >= SILENCE_MS {
+            // What a recording sends is not seen here.
+            if now.ms_since(client.sent) >= SILENCE_MS && !self.tape {
                 silent.push(*peer);
                 continue;
             }
@@ -245,7 +246,11 @@ impl OkxSim {
             let by = self.peers.by_topic.entry(channel.clone()).or_default();
             by.entry(of.clone()).or_default().insert(peer);
         }
-        self.first(peer, &channel, &of, now, out);
+        if self.tape {
+            out.push(SimAction::Joined { peer, key: tape::key(&channel, &of) });
+        } else {
+            self.first(peer, &channel, &of, now, out);
+        }
     }
 
     fn unsubscribe(&mut self, peer: Peer, id: &str, arg: &Value, now: Ts, out: &mut Vec<SimAction>) {
@@ -257,12 +262,20 @@ impl OkxSim {
             self.peers.unlink(&topic, peer);
         }
         self.acknowledge(peer, (id, "unsubscribe"), arg, now, out);
+        if self.tape {
+            let (channel, of) = &topic;
+            out.push(SimAction::Left { peer, key: tape::key(channel, of) });
+        }
     }
 
     /// Why this channel cannot be had on that path.
     fn fault(&self, path: &str, channel: &str, of: &str) -> Option<&'static str> {
         let kind = Kind::of(channel.as_bytes());
+        if matches!(kind, Kind::Book(_)) && channel != "books" {
+            return Some("60011");
+        }
         let offered = match kind {
+            _ if self.tape => kind != Kind::Other,
             Kind::Liquidations | Kind::Instruments => !self.world.of_type(of).is_empty(),
             Kind::IndexPrice => self.world.index(of).is_some(),
             Kind::Bars => {
@@ -270,7 +283,6 @@ impl OkxSim {
                 self.world.place(of).is_some() && super::bars::length_ms(word).is_some()
             }
             Kind::Funding => of.ends_with("-SWAP") && self.world.place(of).is_some(),
-            Kind::Book(_) if channel != "books" => return Some("60011"),
             Kind::Trades if channel != "trades" => false,
             Kind::Other => false,
             _ => self.world.place(of).is_some(),
