@@ -247,6 +247,8 @@ pub struct BookRow {
     pub last: Option<u64>,
     /// Whether it is the whole book.
     pub full: bool,
+    /// Whether both sides were there, be they empty.
+    pub both: bool,
     /// How many levels the venue keeps, where it says so.
     pub depth: Option<u32>,
 }
@@ -266,10 +268,17 @@ pub fn book<'a>(
     sides.bids.clear();
     sides.asks.clear();
     let mut row = BookRow::default();
+    let (mut has_bids, mut has_asks) = (false, false);
     c.object(|c, key| {
         match key {
-            b"b" | b"bids" => levels(c, instrument, &mut sides.bids)?,
-            b"a" | b"asks" => levels(c, instrument, &mut sides.asks)?,
+            b"b" | b"bids" => {
+                levels(c, instrument, &mut sides.bids)?;
+                has_bids = true;
+            }
+            b"a" | b"asks" => {
+                levels(c, instrument, &mut sides.asks)?;
+                has_asks = true;
+            }
             b"U" => row.first = Some(c.u64()?),
             b"u" | b"lastUpdateId" | b"id" => row.last = Some(c.u64()?),
             b"t" => row.ts = Some(time(c, 6)?),
@@ -287,6 +296,8 @@ pub fn book<'a>(
             b"s" | b"e" | b"E" | b"c" | b"contract" | b"currency_pair" | b"current" => {
                 c.skip()?;
             }
+            // A side whose name is damaged must not be taken for one without changes.
+            other if !other.iter().all(u8::is_ascii_graphic) => return Err(c.fault(What::Encoding)),
             other => {
                 unknown(other);
                 c.skip()?;
@@ -294,6 +305,7 @@ pub fn book<'a>(
         }
         Ok(())
     })?;
+    row.both = has_bids && has_asks;
     Ok(row)
 }
 

@@ -72,7 +72,9 @@ impl Rest for GateRest {
         let mut sides = Sides::default();
         let row = parse::book(&mut c, instrument, &mut sides, |_| ())?;
         c.end()?;
-        let Some(seq) = row.last else { return Err(c.fault(What::Missing("id"))) };
+        let Some(seq) = row.last.filter(|_| row.both) else {
+            return Err(c.fault(What::Missing("id, asks or bids")));
+        };
         Ok(Snapshot { seq: Some(seq), levels: sides.sorted(), checksum: None, epoch: 0 })
     }
 

@@ -157,6 +157,9 @@ impl GateSession {
         }
         let Some(first) = row.first else { return missing("U") };
         let span = Span { first, last };
+        if !pushed && !row.both {
+            return missing("a or b");
+        }
         if first > last {
             return Err(Malformed { at: 0, what: What::Rule("U above u") });
         }
@@ -312,9 +315,9 @@ impl GateSession {
         let mut c = Cursor::new(answer.body);
         let read = self.read_book(at, &mut c, now, out).and_then(|row| c.end().map(|()| row));
         let (row, seq) = match read {
-            Ok(row) => match row.last {
+            Ok(row) => match row.last.filter(|_| row.both) {
                 Some(seq) => (row, seq),
-                None => return self.again(at, "the snapshot has no number", None, now, out),
+                None => return self.again(at, "the snapshot has no number or lacks a side", None, now, out),
             },
             Err(fault) => {
                 out.push(Action::Malformed(fault));

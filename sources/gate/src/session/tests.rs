@@ -159,6 +159,8 @@ fn a_damaged_change_loses_its_own_book_and_one_that_may_be_any_ones_loses_all() 
     };
     let broken = r#"{"channel":"spot.order_book_update","event":"update","result":{"t":1,"s":"A_USDT","U":7,"u":8,"b":[["x"#;
     assert_eq!(gaps(&frame(&mut live(), broken, 3)), 1);
+    let nameless = broken.replace(r#""b":[["x"#, r#""x":[["1","0"]],"a":[]}}"#);
+    assert_eq!(gaps(&frame(&mut live(), &nameless, 3)), 1, "a side is not there");
     assert_eq!(gaps(&frame(&mut live(), r#"{"channel":"spot.order_bo"#, 3)), 2);
     assert_eq!(gaps(&frame(&mut live(), r#"{"channel":"spot.trades","event":"update","result":{"#, 3)), 0);
     assert_eq!(gaps(&tell(&mut live(), Input::Closed, 3)), 2);

@@ -90,6 +90,7 @@ fn a_connection_that_asks_for_nothing_is_closed_and_pings_keep_it() {
     let closed = |out: &[SimAction]| out.iter().any(|a| matches!(a, SimAction::Close { .. }));
     assert!(!closed(&wake(&mut s, 30_000)));
     say(&mut s, r#"{"time":1760000030,"channel":"spot.ping"}"#, 30_100);
+    s.on(SimInput::Pong { peer: Peer(1), payload: b"" }, START.plus_ms(30_200), &mut Vec::new());
     assert!(!closed(&wake(&mut s, 60_000)));
     assert!(closed(&wake(&mut s, 61_000)));
     assert!(closed(&open(&mut s, "/elsewhere")));
