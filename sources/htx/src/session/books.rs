@@ -16,6 +16,8 @@ const HOLD_MS: u64 = 3_000;
 const PAUSE_MS: u64 = 250;
 /// How often a pause doubles.
 const DOUBLINGS_MAX: u32 = 7;
+/// After how many refusals of a snapshot the subscription is made anew.
+const DENIED_MAX: u32 = 3;
 /// How long an answer may take.
 const ANSWER_MS: u64 = 5_000;
 /// A book that was well for so long starts with the first pause again.
@@ -289,6 +291,10 @@ impl HtxSession {
             && listed.book.chain.state() == State::Waiting
         {
             listed.book.retry(now);
+            if listed.book.tries > DENIED_MAX {
+                // It may be fed no more, though the venue agreed.
+                self.lanes.restart(at, now);
+            }
             self.lanes.pending = true;
         }
     }
