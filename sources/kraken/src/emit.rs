@@ -1,6 +1,6 @@
 //! Where what was read goes: events, and names that we do not know.
 
-use model::{Body, Channel, Event, Flags, Instrument, Side, Stamp, Ts};
+use model::{Body, Channel, Event, Flags, Instrument, Stamp, Ts};
 use source::Action;
 use std::sync::Arc;
 
@@ -37,20 +37,6 @@ pub struct Sink<'s> {
 }
 
 impl Sink<'_> {
-    /// The side that `buy` or `sell` means; any other word is reported and means unknown.
-    #[inline]
-    pub fn side(&mut self, word: &[u8], place: &[u8]) -> Option<Side> {
-        match word {
-            b"buy" => Some(Side::Bid),
-            b"sell" => Some(Side::Ask),
-            b"" => None,
-            other => {
-                self.value(place, b"side", other);
-                None
-            }
-        }
-    }
-
     /// Reports a value of a field that we do not know, the first time.
     #[cold]
     pub fn value(&mut self, place: &[u8], field: &[u8], value: &[u8]) {

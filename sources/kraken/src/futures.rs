@@ -4,8 +4,8 @@ use crate::parse::{self, Frame, Result, need};
 use crate::rows::level;
 use crate::time;
 use model::{
-    DayStats, Decimal, Funding, Instrument, InstrumentKind, Level, Liquidation, Px, Qty, Quote, Scale, Side, Status,
-    Trade, TradeId, Ts,
+    DayStats, Decimal, Funding, Instrument, InstrumentKind, Level, Liquidation, Px, Qty, Quote, Scale, Side,
+    Status, Trade, TradeId, Ts,
 };
 use source::{Cursor, Malformed, What};
 
@@ -155,8 +155,17 @@ pub fn ticker<'a>(bytes: &'a [u8], mut unknown: impl FnMut(&'a [u8])) -> Result<
             b"next_funding_rate_time" => t.next_at = time::millis(c.number()?),
             b"suspended" => t.suspended = Some(c.bool()?),
             b"post_only" => t.post_only = Some(c.bool()?),
-            b"feed" | b"product_id" | b"dtm" | b"leverage" | b"premium" | b"change" | b"tag" | b"pair"
-            | b"maturityTime" | b"funding_rate_prediction" | b"greeks" => _ = c.skip()?,
+            b"feed"
+            | b"product_id"
+            | b"dtm"
+            | b"leverage"
+            | b"premium"
+            | b"change"
+            | b"tag"
+            | b"pair"
+            | b"maturityTime"
+            | b"funding_rate_prediction"
+            | b"greeks" => _ = c.skip()?,
             _ => {
                 c.skip()?;
                 unknown(key);
@@ -214,7 +223,9 @@ mod tests {
     fn a_funding_rate_that_is_left_out_is_zero_and_an_absolute_one_is_no_rate() {
         let read = |text: &str| ticker(text.as_bytes(), |_| ()).unwrap().funding(&perpetual(), false);
         assert_eq!(read(r#"{"feed":"ticker"}"#).unwrap().rate, Decimal::new(0, 0));
-        let given = read(r#"{"relative_funding_rate":1.0e-5,"funding_rate":0.6,"next_funding_rate_time":1760002000000}"#);
+        let given = read(
+            r#"{"relative_funding_rate":1.0e-5,"funding_rate":0.6,"next_funding_rate_time":1760002000000}"#,
+        );
         assert_eq!(given.as_ref().map(|f| f.rate), Some(Decimal::new(1, 5)));
         assert_eq!(given.unwrap().at, Some(Ts::from_ms(1_760_002_000_000)));
         assert_eq!(read(r#"{"funding_rate":0.6}"#), None);

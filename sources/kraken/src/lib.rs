@@ -20,7 +20,8 @@ mod v1;
 
 use model::{Channel, Instrument, Proof, SourceName};
 use source::{
-    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source, Spec, Want,
+    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
+    Spec, Want,
 };
 
 /// The folder's name, also the venue's.
@@ -109,7 +110,9 @@ impl Source for Kraken {
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {
         match url {
-            Some(url) => ["kraken.com", "cryptofacilities.com", "kraken."].iter().any(|part| url.contains(part)),
+            Some(url) => {
+                ["kraken.com", "cryptofacilities.com", "kraken."].iter().any(|part| url.contains(part))
+            }
             None => looks_like_ours(frame),
         }
     }
@@ -144,7 +147,8 @@ fn looks_like_ours(bytes: &[u8]) -> bool {
             typed && (of_all || found(b"\"symbol\""))
         }
         (None, Some(feed), _) => {
-            let known = [&b"book"[..], b"book_snapshot", b"trade", b"trade_snapshot", b"ticker", b"ticker_lite"];
+            let known =
+                [&b"book"[..], b"book_snapshot", b"trade", b"trade_snapshot", b"ticker", b"ticker_lite"];
             let named = f.product.is_some_and(|p| listing::provisional(p).is_some());
             (known.contains(&feed) && named) || feed == b"heartbeat" || f.event.is_some()
         }

@@ -278,7 +278,16 @@ mod tests {
         ] {
             assert_eq!(&*provisional(symbol.as_bytes()).unwrap().name, name);
         }
-        for symbol in ["", "XBTUSD", "rr_xbtusd", "PF_", "FI_XBTUSD", "PI_XBTUSD_250627", "FI_XBTUSD_259999", "\u{fffd}/USD"] {
+        for symbol in [
+            "",
+            "XBTUSD",
+            "rr_xbtusd",
+            "PF_",
+            "FI_XBTUSD",
+            "PI_XBTUSD_250627",
+            "FI_XBTUSD_259999",
+            "\u{fffd}/USD",
+        ] {
             assert!(provisional(symbol.as_bytes()).is_none(), "{symbol}");
         }
     }

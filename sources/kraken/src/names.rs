@@ -4,8 +4,8 @@
 
 /// Quote currencies that a key of a REST answer may end with, longest first.
 const QUOTES: [&str; 20] = [
-    "PYUSD", "RLUSD", "USDG", "USDQ", "USDR", "USDT", "USDC", "EURC", "EURQ", "EURR", "USD", "EUR", "GBP", "CAD",
-    "JPY", "AUD", "CHF", "DAI", "XBT", "ETH",
+    "PYUSD", "RLUSD", "USDG", "USDQ", "USDR", "USDT", "USDC", "EURC", "EURQ", "EURR", "USD", "EUR", "GBP",
+    "CAD", "JPY", "AUD", "CHF", "DAI", "XBT", "ETH",
 ];
 
 /// The usual name of a coin: `BTC` for `XBT`, `DOGE` for `XDG`.

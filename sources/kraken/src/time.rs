@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn an_instant_is_written_as_it_is_read() {
-        for text in ["2026-09-01T12:00:00.440295Z", "1999-12-31T23:59:59.000001Z", "2024-02-29T00:00:00.000000Z"] {
+        for text in
+            ["2026-09-01T12:00:00.440295Z", "1999-12-31T23:59:59.000001Z", "2024-02-29T00:00:00.000000Z"]
+        {
             let ts = rfc3339(text.as_bytes()).unwrap();
             assert_eq!(write(ts, 6), text);
         }
@@ -125,7 +127,13 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in ["", "2026-13-01T00:00:00Z", "2026-09-01T12:00:00.Z", "2026-09-01T12:00:00", "2026-09-01T12:00:00.4x"] {
+        for text in [
+            "",
+            "2026-13-01T00:00:00Z",
+            "2026-09-01T12:00:00.Z",
+            "2026-09-01T12:00:00",
+            "2026-09-01T12:00:00.4x",
+        ] {
             assert_eq!(rfc3339(text.as_bytes()), None, "{text}");
         }
         for text in ["", ".5", "x", "12345678901", "1.x"] {

@@ -3,9 +3,7 @@
 use crate::parse::{self, Result};
 use crate::rows::{Scratch, interval, level};
 use crate::time;
-use model::{
-    Bar, DayStats, Instrument, Level, Quote, Scale, Trade, TradeId, Ts,
-};
+use model::{Bar, DayStats, Instrument, Level, Quote, Scale, Trade, TradeId, Ts};
 use source::{Cursor, What};
 
 /// The parts of a frame.
@@ -65,22 +63,20 @@ pub fn book(
     scratch: &mut Scratch,
     mut unknown: impl FnMut(&[u8]),
 ) -> Result<()> {
-    c.object(|c, key| {
-        match key {
-            b"as" | b"bs" | b"a" | b"b" => {
-                part.snapshot |= key.len() == 2;
-                let into = if key.first() == Some(&b'a') { &mut scratch.asks } else { &mut scratch.bids };
-                levels(c, part, scales, into)
-            }
-            b"c" => {
-                let sum = u32::try_from(c.u64()?).map_err(|_| c.fault(What::Rule("a checksum has 32 bits")))?;
-                part.checksum = Some(sum);
-                Ok(())
-            }
-            _ => {
-                unknown(key);
-                c.skip().map(|_| ())
-            }
+    c.object(|c, key| match key {
+        b"as" | b"bs" | b"a" | b"b" => {
+            part.snapshot |= key.len() == 2;
+            let into = if key.first() == Some(&b'a') { &mut scratch.asks } else { &mut scratch.bids };
+            levels(c, part, scales, into)
+        }
+        b"c" => {
+            let sum = u32::try_from(c.u64()?).map_err(|_| c.fault(What::Rule("a checksum has 32 bits")))?;
+            part.checksum = Some(sum);
+            Ok(())
+        }
+        _ => {
+            unknown(key);
+            c.skip().map(|_| ())
         }
     })
 }
@@ -107,8 +103,7 @@ fn levels(
         if n < 3 {
             return Err(c.fault(What::Expected("price, volume and time")));
         }
-        let level =
-            Level { px: parse::px(price, px_scale, at)?, qty: parse::qty(amount, qty_scale, at)? };
+        let level = Level { px: parse::px(price, px_scale, at)?, qty: parse::qty(amount, qty_scale, at)? };
         if level.px.0 < 0 || level.qty.0 < 0 {
             return Err(c.fault(What::Rule("a level is not below zero")));
         }
@@ -132,11 +127,7 @@ fn decimals(text: &[u8]) -> Option<Scale> {
 /// Reads a payload of `trade`. The venue names no ids here: one is made of what it says.
 ///
 /// `[["58729.00000","0.00357166","1617666541.383378","b","m",""]]`
-pub fn trades(
-    c: &mut Cursor<'_>,
-    instrument: &Instrument,
-    mut tell: impl FnMut(Trade, Ts),
-) -> Result<()> {
+pub fn trades(c: &mut Cursor<'_>, instrument: &Instrument, mut tell: impl FnMut(Trade, Ts)) -> Result<()> {
     let mut n = 0_usize;
     c.array(|c| {
         let at = c.position();

@@ -141,16 +141,8 @@ struct Page<'a> {
     result: BTreeMap<Cow<'a, str>, &'a RawValue>,
 }
 
-type Row<'a> = (
-    i64,
-    &'a RawValue,
-    &'a RawValue,
-    &'a RawValue,
-    &'a RawValue,
-    serde::de::IgnoredAny,
-    &'a RawValue,
-    u64,
-);
+type Row<'a> =
+    (i64, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, serde::de::IgnoredAny, &'a RawValue, u64);
 
 /// Bars of a pair. The venue keeps the last 720 of each interval and gives them in one answer.
 pub struct Pairs {

@@ -65,7 +65,13 @@ impl Pairs {
     pub fn new(past: Past) -> Self {
         let over = past.from >= past.to && past.ids.is_none();
         let slack = if past.ids.is_some() { SLACK_NS } else { 1 };
-        Self { since: past.from.0.saturating_sub(slack).max(0), reached: past.from, last_id: None, over, past }
+        Self {
+            since: past.from.0.saturating_sub(slack).max(0),
+            reached: past.from,
+            last_id: None,
+            over,
+            past,
+        }
     }
 }
 
@@ -91,7 +97,8 @@ impl History for Pairs {
             }
         }
         let (px_scale, qty_scale) = (self.past.instrument.px_scale, self.past.instrument.qty_scale);
-        let (mut events, mut last_id, mut newest, mut beyond) = (Vec::new(), self.last_id, self.reached, false);
+        let (mut events, mut last_id, mut newest, mut beyond) =
+            (Vec::new(), self.last_id, self.reached, false);
         for (price, amount, when, word, _, _, id) in &rows {
             let ts = time::seconds(when.get().as_bytes()).ok_or(super::rule("a trade has a time"))?;
             newest = newest.max(ts);

@@ -110,6 +110,6 @@ mod tests {
     fn a_product_with_too_many_digits_loses_the_last_ones_only() {
         let big = Decimal::parse(b"123456789012345678901234.12345678").unwrap();
         let made = product(big, Decimal::parse(b"0.123456789").unwrap()).unwrap();
-        assert!(made.to_string().starts_with("15241578753238836750"), "{made}");
+        assert!(made.to_string().starts_with("152415787517146788"), "{made}");
     }
 }

@@ -10,8 +10,8 @@ use crate::subscribe::DEPTH;
 use crate::sync::Step;
 use crate::v1;
 use model::{
-    Body, Channel, Checksum, ChecksumKind, Delta, Gap, GapCause, LaneFact, Level, Levels, Qty, Scale, Side, Snapshot,
-    Ts,
+    Body, Channel, Checksum, ChecksumKind, Delta, Gap, GapCause, LaneFact, Level, Levels, Qty, Scale, Side,
+    Snapshot, Ts,
 };
 use source::{Action, Cursor, Malformed, What};
 
@@ -120,7 +120,9 @@ impl KrakenSession {
         let book = &mut listed.book;
         let sent = scratch.bids.len().max(scratch.asks.len());
         let fits = DEPTHS.into_iter().find(|depth| *depth >= sent).unwrap_or(sent);
-        let depth = message.depth.or(book.depth).or(wanting.then_some(DEPTH)).unwrap_or(fits);
+        // A snapshot of more levels than were asked for is of a deeper subscription, as in front of a recording.
+        let asked = book.depth.or(wanting.then_some(DEPTH)).filter(|depth| *depth >= sent);
+        let depth = message.depth.or(asked).unwrap_or(fits);
         book.depth = Some(depth);
         book.ladders.clear();
         for (side, levels) in SIDES.into_iter().zip([&scratch.bids, &scratch.asks]) {
@@ -275,7 +277,9 @@ impl KrakenSession {
                 Ok(())
             });
             match read {
-                Ok(()) if sides == 0 => return Err(Malformed { at: 0, what: What::Missing("bids and asks") }),
+                Ok(()) if sides == 0 => {
+                    return Err(Malformed { at: 0, what: What::Missing("bids and asks") });
+                }
                 Ok(()) => break,
                 Err(fault) => listed.widen(&fault, now, out)?,
             }
@@ -285,7 +289,8 @@ impl KrakenSession {
         listed.book.chain.snapshot(Some(seq));
         listed.book.told = false;
         let ts = f.timestamp.and_then(crate::time::millis);
-        let body = Body::Snapshot(Snapshot { seq: Some(seq), levels: scratch.levels(), checksum: None, epoch: 0 });
+        let body =
+            Body::Snapshot(Snapshot { seq: Some(seq), levels: scratch.levels(), checksum: None, epoch: 0 });
         out.push(Action::Emit(event(&listed.instrument, Channel::Book, ts, now, body)));
         self.healed(at, now);
         Ok(())

@@ -64,7 +64,8 @@ impl KrakenSession {
     fn not_done(&mut self, answer: &Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         let words = answer.error.as_deref().unwrap_or("refused without a reason");
         let symbol = answer.symbol.as_deref();
-        let open = |s: &super::lanes::Sub| s.standing == Standing::Asked && s.topic.feed.endpoint() == crate::SPOT;
+        let open =
+            |s: &super::lanes::Sub| s.standing == Standing::Asked && s.topic.feed.endpoint() == crate::SPOT;
         let which: Vec<usize> = (0..self.lanes.subs.len())
             .filter(|i| {
                 self.lanes.subs.get(*i).is_some_and(|s| {
@@ -87,7 +88,13 @@ impl KrakenSession {
     }
 
     /// A notice of the derivatives or of the retired stream.
-    pub(super) fn notice(&mut self, event: &[u8], bytes: &[u8], now: Ts, out: &mut Vec<Action>) -> Result<()> {
+    pub(super) fn notice(
+        &mut self,
+        event: &[u8],
+        bytes: &[u8],
+        now: Ts,
+        out: &mut Vec<Action>,
+    ) -> Result<()> {
         let known = match event {
             b"subscribed" => "subscribed",
             b"unsubscribed" => "unsubscribed",

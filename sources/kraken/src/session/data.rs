@@ -188,7 +188,12 @@ impl KrakenSession {
             sink.value(b"trade", b"type", word);
         }
         if let Some(forced) = print.forced.filter(|_| listed.wants(Channel::Liquidations)) {
-            sink.emit(&listed.instrument, Channel::Liquidations, print.ts, Body::Liquidation(Box::new(forced)));
+            sink.emit(
+                &listed.instrument,
+                Channel::Liquidations,
+                print.ts,
+                Body::Liquidation(Box::new(forced)),
+            );
         }
         if listed.wants(Channel::Trades) {
             tell_trade(&listed.instrument, print.trade, print.ts, &mut sink);

@@ -87,8 +87,13 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub fn new(shard: &Shard, table: &mut Table) -> Self {
-        let mut made =
-            Self { subs: Vec::new(), options: shard.options.clone(), pending: false, armed: None, requests: 0 };
+        let mut made = Self {
+            subs: Vec::new(),
+            options: shard.options.clone(),
+            pending: false,
+            armed: None,
+            requests: 0,
+        };
         for want in &shard.wants {
             made.add(want, table);
         }
@@ -237,9 +242,8 @@ impl KrakenSession {
         let due: Vec<usize> = (0..self.lanes.subs.len())
             .filter(|i| self.lanes.subs.get(*i).and_then(|s| s.due).is_some_and(|at| at <= now))
             .collect();
-        let (polled, streamed): (Vec<usize>, Vec<usize>) = due
-            .into_iter()
-            .partition(|i| self.lanes.subs.get(*i).is_some_and(|s| s.topic.feed.is_polled()));
+        let (polled, streamed): (Vec<usize>, Vec<usize>) =
+            due.into_iter().partition(|i| self.lanes.subs.get(*i).is_some_and(|s| s.topic.feed.is_polled()));
         if !streamed.is_empty() {
             self.ask(&streamed, now, out);
         }
@@ -266,7 +270,8 @@ impl KrakenSession {
         for (i, words) in &refused {
             self.refuse(*i, words, now, out);
         }
-        let which: Vec<usize> = which.iter().copied().filter(|i| refused.iter().all(|(r, _)| r != i)).collect();
+        let which: Vec<usize> =
+            which.iter().copied().filter(|i| refused.iter().all(|(r, _)| r != i)).collect();
         let topics = |lanes: &super::lanes::Lanes, again: bool| -> Vec<Topic> {
             let subs = which.iter().filter_map(|i| lanes.subs.get(*i));
             subs.filter(|s| s.held || !again).map(|s| s.topic.clone()).collect()

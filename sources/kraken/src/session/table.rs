@@ -7,7 +7,8 @@ use crate::sync::Chain;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{
-    Body, Channel, DayStats, Decimal, Funding, Gap, GapCause, Instrument, InstrumentId, LaneFact, Scale, Status, Ts,
+    Body, Channel, DayStats, Decimal, Funding, Gap, GapCause, Instrument, InstrumentId, LaneFact, Scale,
+    Status, Ts,
 };
 use source::{Action, Malformed, refit};
 use std::sync::Arc;
