@@ -271,7 +271,7 @@ pub fn quote<'a>(data: &'a [u8], instrument: &Instrument) -> Option<(Seen<'a>, Q
             break;
         }
     }
-    let level = |px: i64, qty: i64| (px != 0 || qty != 0).then_some(Level { px: Px(px), qty: Qty(qty) });
+    let level = |px: i64, qty: i64| (qty != 0).then_some(Level { px: Px(px), qty: Qty(qty) });
     let (bid, ask) = (level(bid?, bid_qty?), level(ask?, ask_qty?));
     seen.futures = Some(!seen.kind.is_empty());
     seen.ts = engine.or(event).map(Ts::from_ms);

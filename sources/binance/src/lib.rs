@@ -72,8 +72,9 @@ pub static SPEC: Spec = Spec {
         },
     ],
     channels: &[
+        // USD-M uses up ids without a print.
         offers(Channel::Trades, Proof::None, None),
-        offers(Channel::AggTrades, Proof::None, None),
+        offers(Channel::AggTrades, Proof::Sequence, None),
         offers(Channel::Book, Proof::Sequence, None),
         offers(Channel::BookTop, Proof::None, None),
         offers(Channel::Quote, Proof::None, None),

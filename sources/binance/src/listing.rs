@@ -4,6 +4,7 @@ use crate::NAME;
 use crate::product::{PRODUCTS, Product};
 use model::{Decimal, Instrument, InstrumentKind, Status, Ts};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use source::{Malformed, What};
 use std::borrow::Cow;
 
@@ -11,7 +12,14 @@ use std::borrow::Cow;
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow)]
-    symbols: Vec<Row<'a>>,
+    symbols: Vec<&'a RawValue>,
+}
+
+/// What is needed of a row that cannot be read.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    symbol: Cow<'a, str>,
 }
 
 /// `{"symbol":"BTCUSDT","pair":"BTCUSDT","contractType":"PERPETUAL","deliveryDate":4133404800000,"status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","marginAsset":"USDT","filters":[…]}`
@@ -61,10 +69,32 @@ pub fn product_of(path: &str) -> Option<&'static Product> {
     named.or_else(|| path.contains("/api/v1").then(|| PRODUCTS.first()).flatten())
 }
 
-/// Reads a listing.
+/// Reads a listing. A row that cannot be read loses no other: its instrument is provisional, and its status says why.
+///
+/// # Errors
+/// Where no row can be read.
 pub fn read(product: &Product, body: &[u8]) -> Result<Vec<Instrument>, Malformed> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|e| fault(body, &e))?;
-    Ok(answer.symbols.iter().map(|row| row.instrument(product)).collect())
+    let mut all = Vec::with_capacity(answer.symbols.len());
+    let mut first = None;
+    for raw in &answer.symbols {
+        match serde_json::from_str::<Row<'_>>(raw.get()) {
+            Ok(row) => all.push(row.instrument(product)),
+            Err(e) => {
+                first = first.or_else(|| Some(fault(raw.get().as_bytes(), &e)));
+                if let Ok(named) = serde_json::from_str::<Named<'_>>(raw.get()) {
+                    let mut made = provisional(product, &named.symbol);
+                    made.status = Status::Other(format!("its row cannot be read: {e}").into());
+                    all.push(made);
+                }
+            }
+        }
+    }
+    let none = all.iter().all(|i| matches!(&i.status, Status::Other(_)) && i.provisional);
+    match first.filter(|_| none) {
+        Some(fault) => Err(fault),
+        None => Ok(all),
+    }
 }
 
 /// Where `serde_json` stopped.
@@ -187,6 +217,18 @@ mod tests {
         assert_eq!(name(1, "BTCUSDT"), "BTC/USDT:USDT@binance");
         assert_eq!(name(2, "BTCUSD_PERP"), "BTC/USD:BTC@binance");
         assert_eq!(name(2, "BTCUSD_210924"), "BTC/USD:BTC-210924@binance");
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_loses_no_other() {
+        let bad = r#"{"symbol":"BADUSDT","baseAsset":7,"quoteAsset":"USDT"}"#;
+        let good = r#"{"symbol":"BTCUSDT","baseAsset":"BTC","quoteAsset":"USDT","status":"TRADING"}"#;
+        let body = format!(r#"{{"symbols":[{bad},{good},{{"no":1}}]}}"#);
+        let all = read(&PRODUCTS[0], body.as_bytes()).unwrap();
+        assert_eq!(all.iter().map(|i| &*i.symbol).collect::<Vec<_>>(), ["BADUSDT", "BTCUSDT"]);
+        assert!(matches!(&all[0].status, Status::Other(why) if why.contains("cannot be read")));
+        assert!(all[0].provisional && all[1].status == Status::Trading);
+        assert!(read(&PRODUCTS[0], format!(r#"{{"symbols":[{bad}]}}"#).as_bytes()).is_err());
     }
 
     #[test]

@@ -45,12 +45,24 @@ impl Odd {
 }
 
 fn short(name: &[u8]) -> String {
-    name.get(..name.len().min(NAME_BYTES_MAX)).unwrap_or_default().escape_ascii().to_string()
+    words(name.get(..name.len().min(NAME_BYTES_MAX)).unwrap_or_default())
+}
+
+/// Bytes of the venue as text for people: what is no text is replaced, control characters become spaces.
+pub fn words(bytes: &[u8]) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    String::from_utf8_lossy(bytes).trim_end_matches('\u{fffd}').chars().map(plain).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_for_people_keep_their_letters() {
+        assert_eq!(words("币安人生USDT\n\"x\"".as_bytes()), "币安人生USDT \"x\"");
+        assert_eq!(words(&"币安".as_bytes()[..5]), "币");
+    }
 
     #[test]
     fn a_name_is_told_once_and_their_number_is_bounded() {

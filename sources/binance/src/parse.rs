@@ -127,7 +127,7 @@ fn levels(c: &mut Cursor<'_>, instrument: &Instrument, into: &mut Vec<Level>) ->
 
 /// `{"u":700000123,"s":"BTCUSDT","b":"64000.00","B":"1.20000000","a":"64000.10","A":"0.80000000"}`
 ///
-/// Futures have `e`, `E` and `T` besides. A side without orders is written as zeros.
+/// Futures have `e`, `E` and `T` besides. A side without orders has no quantity.
 pub fn quote<'a>(c: &mut Cursor<'a>, instrument: &Instrument, odd: &mut Odd) -> Result<(Seen<'a>, Body)> {
     let mut seen = Seen::default();
     let (mut event, mut engine, mut id) = (None, None, None);
@@ -151,7 +151,7 @@ pub fn quote<'a>(c: &mut Cursor<'a>, instrument: &Instrument, odd: &mut Odd) -> 
     })?;
     let level = |px: Option<Px>, qty: Option<Qty>, names: [&'static str; 2]| {
         let (px, qty) = (px.ok_or(missing(names[0]))?, qty.ok_or(missing(names[1]))?);
-        Ok((px != Px(0) || qty != Qty(0)).then_some(Level { px, qty }))
+        Ok((qty != Qty(0)).then_some(Level { px, qty }))
     };
     let bid = level(bid, bid_qty, ["b", "B"])?;
     let ask = level(ask, ask_qty, ["a", "A"])?;

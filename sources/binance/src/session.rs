@@ -56,6 +56,8 @@ pub struct BinanceSession {
     made: Vec<Event>,
     /// The change of a book that a frame holds, until its end was read; the levels are in `sides`.
     change: Option<Change>,
+    /// The frame at hand says that the connection will end.
+    leaving: bool,
     snapshots: Snapshots,
     polled: usize,
 }
@@ -89,6 +91,7 @@ impl BinanceSession {
             sides: Sides::default(),
             made: Vec::new(),
             change: None,
+            leaving: false,
             snapshots: Snapshots::default(),
             polled: 0,
         };
@@ -194,7 +197,7 @@ impl BinanceSession {
                 };
                 let Some(listed) = self.table.get(*place) else { continue };
                 listed.fact(*channel, fact, now, out);
-                if *channel == Channel::Book && refusal.is_none() {
+                if *channel == Channel::Book && refusal.is_none() && listed.is_untimed() {
                     books::arm(*place, now, out);
                 }
             }
@@ -287,7 +290,7 @@ impl BinanceSession {
 
 /// The beginning of an answer, for people.
 fn head(body: &[u8]) -> String {
-    body.get(..body.len().min(80)).unwrap_or_default().escape_ascii().to_string()
+    crate::odd::words(body.get(..body.len().min(80)).unwrap_or_default())
 }
 
 #[cfg(test)]

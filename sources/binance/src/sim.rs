@@ -6,12 +6,13 @@ mod feeds;
 mod peers;
 mod rest;
 mod rows;
+mod tape;
 mod world;
 
 use crate::product::PRODUCTS;
 use model::Ts;
 use peers::Peers;
-use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
+use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
 use world::World;
 
 /// How often time-driven streams are looked after, in ms.
@@ -25,6 +26,8 @@ pub struct BinanceSim {
     peers: Peers,
     weights: Vec<rest::Weight>,
     pulse: Pulse,
+    /// In front of a recording: no data are sent.
+    tape: bool,
     /// The section that moved last.
     turn: usize,
     late: u32,
@@ -38,9 +41,10 @@ impl BinanceSim {
         let world = |product| World::new(product, setup.seed, setup.instruments, setup.start);
         Self {
             worlds: PRODUCTS.iter().map(world).collect(),
-            peers: Peers::new(lifetime_ms, setup.ping_ms),
+            peers: Peers::new(lifetime_ms, setup.ping_ms, setup.tape),
             weights: PRODUCTS.iter().map(rest::Weight::new).collect(),
             pulse: Pulse::new(setup, TICK_MS),
+            tape: setup.tape,
             turn: 0,
             late: 0,
             rate_limit: 0,
@@ -51,9 +55,10 @@ impl BinanceSim {
     fn advance(&mut self, now: Ts, out: &mut Vec<SimAction>) {
         while let Some(beat) = self.pulse.next(now) {
             match beat {
+                Beat::Move(_) if self.tape => {}
                 Beat::Move(at) => self.step(at, out),
                 Beat::Tick(at, ticks) => {
-                    for world in &mut self.worlds {
+                    for world in self.worlds.iter_mut().filter(|_| !self.tape) {
                         world.tick(ticks, &self.peers, out, at);
                     }
                     self.peers.age(at, out);
@@ -116,6 +121,10 @@ impl Sim for BinanceSim {
 
     fn books(&self) -> Vec<SimBook> {
         self.worlds.iter().flat_map(World::books).collect()
+    }
+
+    fn topic(&self, _endpoint: usize, frame: &[u8]) -> Option<Topic> {
+        tape::topic(frame)
     }
 }
 

@@ -111,6 +111,16 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// Whether its book waits for a first change and no timer of its runs.
+    pub const fn is_untimed(&self) -> bool {
+        match &self.book {
+            Book::Waiting(waiting) => {
+                matches!(waiting.asked, Asked::No) && waiting.frames.is_empty() && !self.quiet.silent
+            }
+            Book::Idle | Book::Live(_) => false,
+        }
+    }
+
     /// Whether somebody wants this channel of it; in a recording all are wanted.
     pub const fn wants(&self, channel: Channel) -> bool {
         self.wanted & (1 << channel as u32) != 0

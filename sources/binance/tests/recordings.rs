@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use binance::Binance;
-use model::{Body, Channel, InstrumentId, Quote, Ts};
+use model::{Body, Channel, InstrumentId, Quote, TradeId, Ts};
 use source::pair::Books;
 use source::{Action, Input, Session, Shard, Source};
 use std::collections::BTreeMap;
@@ -110,6 +110,9 @@ struct Told {
     unknown: Vec<String>,
     control: BTreeMap<&'static str, usize>,
     syncing: Vec<String>,
+    /// The newest merged print of each lane, how many followed by one, and how many did not.
+    merged: BTreeMap<InstrumentId, u64>,
+    steps: [usize; 2],
 }
 
 impl Told {
@@ -125,6 +128,12 @@ impl Told {
         let id = event.instrument.id;
         match &event.body {
             Body::Lane(model::LaneFact::Syncing(words)) => self.syncing.push(words.to_string()),
+            Body::Trade(trade) if event.channel == Channel::AggTrades => {
+                let TradeId::Num(number) = trade.id else { panic!("{:?}", trade.id) };
+                if let Some(last) = self.merged.insert(id, number) {
+                    self.steps[usize::from(number != last + 1)] += 1;
+                }
+            }
             Body::Quote(quote) => {
                 self.quotes.entry(id).or_default().insert(quote.seq.unwrap(), *quote);
             }
@@ -207,6 +216,7 @@ fn every_frame_is_read_every_chain_is_whole_and_every_quote_agrees() {
             told.control,
         );
         assert_eq!((told.malformed.first(), &told.books.gaps), (None, &Vec::new()), "{folder}/{names:?}");
+        assert_eq!(told.steps[1], 0, "{folder}/{names:?}: {} merged prints follow by one", told.steps[0]);
         assert_eq!(told.unknown, Vec::<String>::new(), "{folder}/{names:?}");
         assert_eq!(told.products.keys().collect::<Vec<_>>(), [product], "{folder}/{names:?}");
         assert_eq!(told.books.snapshots > 0, *with_book, "{folder}/{names:?}: {:?}", told.syncing);

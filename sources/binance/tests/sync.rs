@@ -298,3 +298,29 @@ fn few_snapshots_are_asked_for_at_a_time_and_all_in_the_end() {
     }
     assert_eq!((answered, talk.books.live.len()), (20, 20));
 }
+
+#[test]
+fn an_answer_whose_error_is_null_is_an_acknowledgement() {
+    let mut talk = Talk::new(Section::Spot, &["BTCUSDT"], &[Channel::Trades]);
+    talk.tell(Input::Open);
+    assert_eq!(talk.frame(r#"{"result":null,"error":null,"id":1}"#), ["trades acked"]);
+}
+
+#[test]
+fn an_acknowledgement_leaves_a_running_request_its_time() {
+    let mut talk = Talk::new(Section::Spot, &["BTCUSDT"], &[Channel::Book]);
+    talk.tell(Input::Open);
+    assert_eq!(talk.frame(&spot("BTCUSDT", 16, 20)), ["fetch"]);
+    talk.frame(r#"{"result":null,"id":1}"#);
+    assert_eq!(talk.pass(60_000), Vec::<String>::new(), "the answer may take two minutes");
+    assert_eq!(talk.answer(&talk::depth(15)), ["snapshot 15", "delta 15>20"]);
+}
+
+#[test]
+fn a_planned_end_counts_only_where_its_frame_could_be_read() {
+    let mut talk = Talk::live(Section::Spot, &["BTCUSDT"]);
+    let notice = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1760000000000}}"#;
+    let said = talk.frame(&notice[..notice.len() - 1]);
+    assert!(said.contains(&"malformed".to_owned()) && talk.closes == 0, "{said:?}");
+    assert_eq!(talk.frame(notice), ["close Planned"]);
+}

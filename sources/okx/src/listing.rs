@@ -2,6 +2,7 @@
 
 use model::{Decimal, Instrument, InstrumentKind, Right, SCALE_MAX, Status, Ts};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use source::{Malformed, What};
 use std::borrow::Cow;
 
@@ -13,7 +14,15 @@ struct Answer<'a> {
     #[serde(borrow)]
     code: Cow<'a, str>,
     #[serde(borrow)]
-    data: Vec<Row<'a>>,
+    data: Vec<&'a RawValue>,
+}
+
+/// What is needed of a row that cannot be read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named<'a> {
+    #[serde(borrow)]
+    inst_id: Cow<'a, str>,
 }
 
 /// One instrument.
@@ -59,19 +68,47 @@ pub fn is_listing(path: &str) -> bool {
     path.contains("/api/v5/public/instruments")
 }
 
-/// Reads a listing. Rows of products that we do not know are left out.
+/// Reads a listing. Rows of products that we do not know are left out. A row that cannot be read loses no other: its
+/// instrument is provisional, and its status says why.
+///
+/// # Errors
+/// Where the answer is an error, or no row can be read.
 pub fn read(body: &[u8]) -> Result<Vec<Instrument>, Malformed> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|e| fault(body, &e))?;
     if answer.code != "0" {
         return Err(Malformed { at: 0, what: What::Rule("the venue answered with an error") });
     }
-    Ok(answer.data.iter().filter_map(Row::instrument).collect())
+    each(&answer.data)
 }
 
 /// Reads the rows of an `instruments` push.
 pub fn read_rows(rows: &[u8]) -> Result<Vec<Instrument>, Malformed> {
-    let rows: Vec<Row<'_>> = serde_json::from_slice(rows).map_err(|e| fault(rows, &e))?;
-    Ok(rows.iter().filter_map(Row::instrument).collect())
+    let rows: Vec<&RawValue> = serde_json::from_slice(rows).map_err(|e| fault(rows, &e))?;
+    each(&rows)
+}
+
+fn each(rows: &[&RawValue]) -> Result<Vec<Instrument>, Malformed> {
+    let (mut all, mut read, mut first) = (Vec::with_capacity(rows.len()), 0_usize, None);
+    for raw in rows {
+        match serde_json::from_str::<Row<'_>>(raw.get()) {
+            Ok(row) => {
+                read += 1;
+                all.extend(row.instrument());
+            }
+            Err(e) => {
+                first = first.or_else(|| Some(fault(raw.get().as_bytes(), &e)));
+                let named = serde_json::from_str::<Named<'_>>(raw.get()).ok();
+                if let Some(mut made) = named.and_then(|named| provisional(named.inst_id.as_bytes())) {
+                    made.status = Status::Other(format!("its row cannot be read: {e}").into());
+                    all.push(made);
+                }
+            }
+        }
+    }
+    match first.filter(|_| read == 0) {
+        Some(fault) => Err(fault),
+        None => Ok(all),
+    }
 }
 
 /// Where `serde_json` stopped.
@@ -280,6 +317,17 @@ mod tests {
         assert!(read(br#"{"code":"50011","msg":"Too Many Requests","data":[]}"#).is_err());
         assert!(read(b"{").is_err());
         assert_eq!(read(br#"{"code":"0","msg":"","data":[]}"#), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_loses_no_other() {
+        let bad = r#"{"instId":"BAD-USDT","instType":7}"#;
+        let good = r#"{"instId":"BTC-USDT","instType":"SPOT","baseCcy":"BTC","quoteCcy":"USDT","tickSz":"0.1","lotSz":"1","state":"live"}"#;
+        let body = format!(r#"{{"code":"0","msg":"","data":[{bad},{good},{{"no":1}}]}}"#);
+        let all = read(body.as_bytes()).unwrap();
+        assert_eq!(all.iter().map(|i| &*i.symbol).collect::<Vec<_>>(), ["BAD-USDT", "BTC-USDT"]);
+        assert!(matches!(&all[0].status, Status::Other(why) if why.contains("cannot be read")));
+        assert!(read_rows(format!("[{bad}]").as_bytes()).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::route::{Kind, Route};
 use crate::table::{Listed, event};
 use crate::{cold, fast};
 use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
-use source::{Action, Cursor, Malformed, What};
+use source::{Action, Cursor, Fault, Malformed, What};
 
 /// Whether a payload is its stream's.
 enum Fit {
@@ -29,6 +29,10 @@ impl BinanceSession {
         match read {
             Ok(()) => {
                 out.extend(self.made.drain(..).map(Action::Emit));
+                if std::mem::take(&mut self.leaving) {
+                    let why = "the venue says that it will close the connection".to_owned();
+                    out.push(Action::Close { fault: Fault::Planned, why });
+                }
                 if let Some(change) = self.change.take() {
                     self.changed(&change, bytes, now, out);
                 }
@@ -36,6 +40,7 @@ impl BinanceSession {
             Err(fault) => {
                 self.made.clear();
                 self.change = None;
+                self.leaving = false;
                 self.unreadable(bytes, fault, now, out);
             }
         }
@@ -192,6 +197,7 @@ impl BinanceSession {
                 }
                 b"code" => code = Some(c.i64()?),
                 b"msg" => words = c.utf8()?,
+                b"error" if c.null() => {}
                 b"error" => {
                     code = code.or(Some(-1));
                     let value = c.skip()?;

@@ -5,7 +5,7 @@ use super::look::{Look, is_known_event};
 use crate::parse::Result;
 use crate::product::Product;
 use crate::route::{Kind, Route};
-use source::{Action, Cursor, Fault, What};
+use source::{Action, Cursor, What};
 
 impl BinanceSession {
     /// Finds out where a payload goes whose stream was not seen before, or that names none. `None` where it goes nowhere;
@@ -26,8 +26,7 @@ impl BinanceSession {
         if look.kind == b"serverShutdown" {
             c.skip()?;
             out.push(Action::Control("server_shutdown"));
-            let why = "the venue says that it will close the connection".to_owned();
-            out.push(Action::Close { fault: Fault::Planned, why });
+            self.leaving = true;
             return Ok(None);
         }
         let named = Kind::of_stream(stream);

@@ -1,5 +1,6 @@
 //! Clients of the simulated venue: connections, requests, acknowledgements, pings.
 
+use super::tape;
 use crate::product::{PRODUCTS, Product};
 use model::{Instrument, Ts};
 use serde_json::Value;
@@ -34,10 +35,12 @@ pub(super) struct Peers {
     ping_ms: Option<u64>,
     /// How many of the next subscriptions are refused.
     pub refuse: u32,
+    /// In front of a recording: who has joined what, or left it, and was not told of yet.
+    moved: Option<Vec<SimAction>>,
 }
 
 impl Peers {
-    pub fn new(lifetime_ms: u64, ping_ms: Option<u64>) -> Self {
+    pub fn new(lifetime_ms: u64, ping_ms: Option<u64>, tape: bool) -> Self {
         let maps = || BTreeMap::new();
         Self {
             clients: BTreeMap::new(),
@@ -45,6 +48,7 @@ impl Peers {
             lifetime_ms,
             ping_ms,
             refuse: 0,
+            moved: tape.then(Vec::new),
         }
     }
 
@@ -90,6 +94,13 @@ impl Peers {
         for stream in streams {
             self.subscribe(peer, &stream);
         }
+        self.tell_moved(out);
+    }
+
+    fn tell_moved(&mut self, out: &mut Vec<SimAction>) {
+        if let Some(moved) = &mut self.moved {
+            out.append(moved);
+        }
     }
 
     pub fn forget(&mut self, peer: Peer) {
@@ -122,6 +133,9 @@ impl Peers {
         }
         if let Some(map) = self.by_stream.get_mut(client.product.endpoint) {
             map.entry(stream.to_owned()).or_default().insert(peer);
+        }
+        if let Some(moved) = &mut self.moved {
+            moved.push(SimAction::Joined { peer, key: tape::key(stream) });
         }
     }
 
@@ -166,6 +180,7 @@ impl Peers {
         }
         let answer = self.request(peer, bytes);
         out.push(SimAction::Send { peer, bytes: answer.into_bytes(), binary: false });
+        self.tell_moved(out);
         let over = self.clients.get(&peer).is_some_and(|c| c.streams.len() > c.product.streams_max);
         if over {
             self.close(peer, 1008, "Too many streams", out);
@@ -210,9 +225,12 @@ impl Peers {
             "UNSUBSCRIBE" => {
                 for stream in names() {
                     let Some(client) = self.clients.get_mut(&peer) else { continue };
-                    client.streams.remove(stream);
+                    let had = client.streams.remove(stream);
                     let product = client.product;
                     self.unlink(product, stream, peer);
+                    if let Some(moved) = self.moved.as_mut().filter(|_| had) {
+                        moved.push(SimAction::Left { peer, key: tape::key(stream) });
+                    }
                 }
             }
             "LIST_SUBSCRIPTIONS" => {

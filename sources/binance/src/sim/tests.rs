@@ -96,7 +96,7 @@ fn a_pong_must_carry_the_payload_of_its_ping() {
 #[test]
 fn a_connection_is_told_of_its_end_and_ended() {
     let (mut sim, _) = open("/stream", 0);
-    sim.peers = Peers::new(60_000, None);
+    sim.peers = Peers::new(60_000, None, false);
     let mut out = Vec::new();
     sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path: "/stream" }, START, &mut out);
     assert!(sent(&run(&mut sim, 51_000)).iter().any(|t| t.contains("serverShutdown")));

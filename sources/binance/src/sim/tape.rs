@@ -1,0 +1,155 @@
+//! In front of a recording: under which subscription a recorded frame was sent.
+
+use source::{Cursor, Topic};
+
+/// The name under which a stream is joined. Speeds of one stream are one: a recording has it at a single speed.
+pub(super) fn key(stream: &str) -> String {
+    let Some((symbol, kind)) = stream.split_once('@') else { return stream.to_owned() };
+    let kind = kind.split('@').next().unwrap_or_default();
+    format!("{symbol}@{kind}")
+}
+
+/// The subscription of a frame; `None` for answers, notices and what cannot be read.
+pub(super) fn topic(frame: &[u8]) -> Option<Topic> {
+    let (mut stream, mut kind, mut symbol, mut inner) = (None, "", "", "");
+    let (mut interval, mut quote, mut control) = (String::new(), false, false);
+    let mut c = Cursor::new(frame);
+    let read = c.object(|c, key| {
+        match key {
+            b"stream" => stream = Some(c.utf8()?),
+            [b'e'] => kind = c.utf8()?,
+            [b's'] => symbol = c.utf8()?,
+            [b'B'] => quote |= c.skip()?.first() == Some(&b'"'),
+            b"result" | b"code" | b"error" => {
+                control = true;
+                c.skip()?;
+            }
+            [b'k' | b'o'] if c.peek() == Some(b'{') => c.object(|c, key| {
+                match key {
+                    [b'i'] => c.utf8()?.clone_into(&mut interval),
+                    [b's'] => inner = c.utf8()?,
+                    _ => _ = c.skip()?,
+                }
+                Ok(())
+            })?,
+            _ => _ = c.skip()?,
+        }
+        Ok(())
+    });
+    read.ok()?;
+    let name = match stream {
+        Some(stream) if stream.contains('@') => stream.to_owned(),
+        Some(_) => return None,
+        None if control => return None,
+        None => {
+            let symbol = if symbol.is_empty() { inner } else { symbol };
+            let suffix = match kind {
+                "trade" | "aggTrade" | "bookTicker" | "forceOrder" => kind.to_owned(),
+                "" if quote => "bookTicker".to_owned(),
+                "depthUpdate" => "depth".to_owned(),
+                "24hrTicker" => "ticker".to_owned(),
+                "24hrMiniTicker" => "miniTicker".to_owned(),
+                "markPriceUpdate" => "markPrice".to_owned(),
+                "kline" => format!("kline_{interval}"),
+                _ => return None,
+            };
+            (!symbol.is_empty()).then(|| format!("{}@{suffix}", symbol.to_lowercase()))?
+        }
+    };
+    let key = key(&name);
+    let fresh = !key.ends_with("@depth") && !key.ends_with("@rpiDepth");
+    Some(Topic { key, fresh })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::BinanceSim;
+    use model::Ts;
+    use source::{Peer, Sim, SimAction, SimInput, SimSetup};
+
+    /// Every data frame of the fixtures of a section.
+    fn frames(section: &str) -> Vec<String> {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let odd =
+                ["malformed", "control", "answers", "listing", "interest", "unknown", "repeated", "not_used"];
+            if name.starts_with(section) && name.contains(".jsonl") && !odd.iter().any(|o| name.contains(o)) {
+                let text = std::fs::read_to_string(path).unwrap();
+                all.extend(text.lines().filter(|l| l.starts_with('{')).map(str::to_owned));
+            }
+        }
+        all
+    }
+
+    /// What the venue says to a subscription in front of a recording.
+    fn say(sim: &mut BinanceSim, method: &str, stream: &str) -> Vec<SimAction> {
+        let request = format!(r#"{{"method":"{method}","params":["{stream}"],"id":1}}"#);
+        let mut out = Vec::new();
+        let now = Ts::from_ms(1_000);
+        sim.on(SimInput::Frame { peer: Peer(1), bytes: request.as_bytes() }, now, &mut out);
+        out.retain(|action| !matches!(action, SimAction::WakeAt(_)));
+        out
+    }
+
+    #[test]
+    fn each_recorded_frame_has_the_key_that_a_subscription_to_it_gives() {
+        let mut seen = 0;
+        for (endpoint, section) in ["spot", "usdm", "coinm"].into_iter().enumerate() {
+            for frame in frames(section) {
+                let value: serde_json::Value = serde_json::from_str(&frame).unwrap();
+                let Some(stream) = value["stream"].as_str().filter(|s| s.contains('@')) else { continue };
+                let market = ["@aggTrade", "@kline", "@ticker", "@markPrice", "@forceOrder"];
+                let market = stream.starts_with('!') || market.iter().any(|kind| stream.contains(kind));
+                let path = match (section, market) {
+                    ("usdm", true) => "/market/stream",
+                    ("usdm", false) => "/public/stream",
+                    _ => "/stream",
+                };
+                let mut sim = BinanceSim::new(&SimSetup { tape: true, ..SimSetup::default() });
+                let mut out = Vec::new();
+                sim.on(SimInput::Open { peer: Peer(1), endpoint, path }, Ts(0), &mut out);
+                let topic = sim.topic(endpoint, frame.as_bytes()).unwrap_or_else(|| panic!("{frame}"));
+                let said = say(&mut sim, "SUBSCRIBE", stream);
+                let joined = SimAction::Joined { peer: Peer(1), key: topic.key.clone() };
+                assert_eq!((said.len(), &said[1]), (2, &joined), "acknowledged, then joined: {frame}");
+                let left = SimAction::Left { peer: Peer(1), key: topic.key.clone() };
+                assert_eq!(say(&mut sim, "UNSUBSCRIBE", stream)[1], left);
+                assert_eq!(
+                    topic.fresh,
+                    !stream.contains("@depth@") && !stream.ends_with("@depth"),
+                    "{stream}"
+                );
+                if !stream.starts_with('!')
+                    && !["5", "10", "20"].iter().any(|n| stream.contains(&format!("@depth{n}")))
+                {
+                    let bare = sim.topic(endpoint, value["data"].to_string().as_bytes());
+                    assert_eq!(bare, Some(topic), "{frame}");
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 30, "{seen}");
+        for other in [r#"{"result":null,"id":1}"#, r#"{"stream":"!serverShutdown","data":{}}"#, "{", ""] {
+            assert_eq!(topic(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn in_front_of_a_recording_any_symbol_is_taken_and_no_data_are_sent() {
+        let mut sim = BinanceSim::new(&SimSetup { tape: true, ..SimSetup::default() });
+        let mut out = Vec::new();
+        let path = "/stream?streams=whateverusdt@trade/btcusdt@depth@100ms";
+        sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path }, Ts(0), &mut out);
+        let joined = out.iter().filter(|a| matches!(a, SimAction::Joined { .. })).count();
+        assert_eq!(joined, 2);
+        for second in 1..60 {
+            sim.on(SimInput::Wake, Ts::from_ms(second * 1_000), &mut out);
+        }
+        assert!(!out.iter().any(|a| matches!(a, SimAction::Send { .. })), "{out:?}");
+        assert!(out.iter().any(|a| matches!(a, SimAction::Ping { .. })));
+    }
+}
