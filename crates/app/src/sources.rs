@@ -3,8 +3,15 @@
 use source::Source;
 
 /// All sources.
-pub const SOURCES: &[&dyn Source] =
-    &[&binance::Binance, &bitget::Bitget, &bybit::Bybit, &coinbase::Coinbase, &gate::Gate, &okx::Okx];
+pub const SOURCES: &[&dyn Source] = &[
+    &binance::Binance,
+    &bitget::Bitget,
+    &bybit::Bybit,
+    &coinbase::Coinbase,
+    &gate::Gate,
+    &kraken::Kraken,
+    &okx::Okx,
+];
 
 /// The source of that name.
 pub fn named(name: &str) -> Option<&'static dyn Source> {
