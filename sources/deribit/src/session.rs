@@ -16,8 +16,8 @@ use model::{Body, Channel, GapCause, InstrumentId, LaneFact, Ts};
 use source::{Action, Cursor, Fault, Input, Malformed, Session, Shard, What};
 use table::Table;
 
-/// Silence after which we ask whether the venue is there.
-const QUIET_MS: u64 = 20_000;
+/// Silence after which we ask whether the venue is there: it says something each ten seconds.
+const QUIET_MS: u64 = 12_000;
 /// How long it may take to answer.
 const ANSWER_MS: u64 = 5_000;
 
