@@ -5,15 +5,16 @@ mod event;
 mod fact;
 mod instrument;
 mod num;
+mod states;
 mod time;
 
 pub use catalogue::{Catalogue, Lookup};
 pub use event::{
-    Bar, Body, Channel, Checksum, ChecksumKind, DayStats, Delta, Event, Finding, Flags, Funding, Gap,
-    GapCause, Greeks, Level, Levels, Liquidation, LongShortRatio, OpenInterest, Quote, Side, Snapshot,
+    Body, Channel, Checksum, ChecksumKind, Delta, Event, Flags, Gap, GapCause, Level, Levels, Side, Snapshot,
     SourceName, Stamp, Trade, TradeId,
 };
 pub use fact::{LaneFact, LinkFact, LinkId, Proof};
 pub use instrument::{Instrument, InstrumentId, InstrumentKind, Right, Status};
 pub use num::{Decimal, NumError, Px, Qty, SCALE_MAX, Scale, parse_mantissa, rescale, write_mantissa};
+pub use states::{Bar, DayStats, Finding, Funding, Greeks, Liquidation, LongShortRatio, OpenInterest, Quote};
 pub use time::Ts;

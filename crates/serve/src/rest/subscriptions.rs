@@ -43,7 +43,7 @@ pub(crate) async fn add(
 ) -> Result<(StatusCode, Json<Subscription>), Fail> {
     let Json(wish) = wish.map_err(|rejection| {
         let message = format!(
-            "{}; wanted is a JSON object like {{\"source\":\"okx\",\"instruments\":[\"BTC/USDT\"],\"channels\":[\"trades\"]}}",
+            "{}; wanted is a JSON object like {{\"source\":\"NAME\",\"instruments\":[\"BTC/USDT\"],\"channels\":[\"trades\"]}}",
             rejection.body_text()
         );
         Fail::new(StatusCode::BAD_REQUEST, "bad_body", message)
