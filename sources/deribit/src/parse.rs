@@ -45,7 +45,7 @@ pub enum Kind {
     /// `trades.BTC-PERPETUAL.100ms`
     Trades,
     /// `trades.option.any.100ms`: of all instruments of a kind.
-    TradesOfKind,
+    AllTrades,
     /// `ticker.BTC-PERPETUAL.100ms`
     Ticker,
     /// `incremental_ticker.BTC-PERPETUAL`: a ticker whose unchanged keys are left out.
@@ -94,7 +94,7 @@ impl<'a> Topic<'a> {
             }
             (b"book", (Some(of), Some(_), Some(_), Some(_), None)) => (Kind::BookTop, of, b""),
             (b"trades", (Some(of), Some(_), None, ..)) => (Kind::Trades, of, b""),
-            (b"trades", (Some(_), Some(_), Some(_), None, _)) => (Kind::TradesOfKind, b"", b""),
+            (b"trades", (Some(_), Some(_), Some(_), None, _)) => (Kind::AllTrades, b"", b""),
             (b"ticker", (Some(of), Some(_), None, ..)) => (Kind::Ticker, of, b""),
             (b"quote", (Some(of), None, ..)) => (Kind::Quote, of, b""),
             (b"incremental_ticker", (Some(of), None, ..)) => (Kind::TickerPart, of, b""),
@@ -170,10 +170,9 @@ pub fn frame<'a>(
     let read = read.and_then(|()| c.end());
     let read = read.and_then(|()| match (head.topic, head.method, head.answer()) {
         (Some(_), Some(b"subscription"), _) | (None, _, true) => Ok(()),
-        (Some(_), None, _) => Err(c.fault(What::Missing("method"))),
         (_, Some(b"subscription"), _) => Err(c.fault(What::Missing("channel"))),
         (_, Some(_), _) => Ok(()),
-        (None, None, false) => Err(c.fault(What::Missing("method"))),
+        (_, None, _) => Err(c.fault(What::Missing("method"))),
     });
     (head, read)
 }

@@ -36,6 +36,7 @@ pub fn bar(c: &mut Cursor<'_>, interval: &str, instrument: &Instrument, sink: &m
 }
 
 /// What a bar is made of.
+#[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
     /// The platform's name.
     pub interval: &'a str,

@@ -5,6 +5,7 @@ mod control;
 mod data;
 mod lanes;
 mod table;
+mod wants;
 
 use crate::book::Scratch;
 use crate::emit::{Notes, event};

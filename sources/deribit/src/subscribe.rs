@@ -146,12 +146,11 @@ pub fn topics(want: &Want, options: &Options) -> Vec<Topic> {
         (Channel::Book, _) => one(Family::Book),
         (Channel::BookTop, _) => one(Family::BookTop),
         (Channel::Quote, _) => one(Family::Quote),
-        (Channel::DayStats, _) => one(Family::Ticker),
         (Channel::Bars, _) if bars(options).is_some() => one(Family::Bars),
         (Channel::MarkPrice | Channel::OpenInterest, kind) if kind != InstrumentKind::Spot => {
             one(Family::Ticker)
         }
-        (Channel::Greeks, InstrumentKind::Option) => one(Family::Ticker),
+        (Channel::DayStats, _) | (Channel::Greeks, InstrumentKind::Option) => one(Family::Ticker),
         (Channel::Funding, InstrumentKind::Perpetual) => one(Family::Perpetual),
         (Channel::Status, _) => vec![
             Topic::new(Family::Ticker, symbol),

@@ -44,13 +44,12 @@ pub fn trade_row(c: &mut Cursor<'_>, instrument: &Instrument, sink: &mut Sink<'_
                 b"none" | b"" => {}
                 other => sink.value(b"trades", b"liquidation", other),
             },
-            b"trade_id" | b"instrument_name" => {
-                c.skip()?;
-            }
             b"tick_direction" | b"mark_price" | b"index_price" | b"contracts" | b"iv" => {
                 c.number()?;
             }
-            b"block_trade_id"
+            b"trade_id"
+            | b"instrument_name"
+            | b"block_trade_id"
             | b"block_rfq_id"
             | b"block_trade_leg_count"
             | b"combo_id"

@@ -9,7 +9,7 @@ fn names_of_channels_are_taken_apart() {
         ("book.ETH-PERPETUAL.none.10.100ms", Kind::BookTop, "ETH-PERPETUAL"),
         ("book.BTC-PERPETUAL.5.20.agg2", Kind::BookTop, "BTC-PERPETUAL"),
         ("trades.BTC-PERPETUAL.raw", Kind::Trades, "BTC-PERPETUAL"),
-        ("trades.option.any.raw", Kind::TradesOfKind, ""),
+        ("trades.option.any.raw", Kind::AllTrades, ""),
         ("quote.BTC_USDC", Kind::Quote, "BTC_USDC"),
         ("ticker.BTC-PERPETUAL.100ms", Kind::Ticker, "BTC-PERPETUAL"),
         ("incremental_ticker.BTC-PERPETUAL", Kind::TickerPart, "BTC-PERPETUAL"),

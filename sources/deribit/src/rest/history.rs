@@ -118,12 +118,8 @@ impl History for Trades {
             };
             let news = highest.is_none_or(|highest| row.seq > highest);
             highest = highest.max(Some(row.seq));
-            if let (At::Seq(first), false) = (self.at, self.past.ids.is_some()) {
-                if row.seq < first {
-                    continue;
-                }
-            }
-            if wanted && news {
+            let told = matches!(self.at, At::Seq(first) if row.seq < first);
+            if wanted && news && !told {
                 let TradeRow { seq, px, qty, aggressor, ts, .. } = row;
                 let trade = Trade { id: TradeId::Num(seq), px, qty, aggressor, count: 1 };
                 events.push(event(&instrument, Channel::Trades, ts, now, Body::Trade(trade)));

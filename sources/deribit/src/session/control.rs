@@ -49,16 +49,13 @@ impl DeribitSession {
     pub(super) fn greet(&mut self, now: Ts, out: &mut Vec<Action>) {
         let params = format!(r#"{{"interval":{HEARTBEAT_S}}}"#);
         out.push(Action::Send(request(HEARTBEAT, "public/set_heartbeat", &params)));
-        match &self.lanes.options.login {
-            Some(login) => {
-                out.push(Action::Send(credentials(login)));
-                out.push(Action::WakeAt { timer: TIMER_LOGIN, at: now.plus_ms(LOGIN_MS) });
-                self.login = Standpoint::Asked;
-            }
-            None => {
-                self.login = Standpoint::None;
-                self.subscribe_all(now);
-            }
+        if let Some(login) = &self.lanes.options.login {
+            out.push(Action::Send(credentials(login)));
+            out.push(Action::WakeAt { timer: TIMER_LOGIN, at: now.plus_ms(LOGIN_MS) });
+            self.login = Standpoint::Asked;
+        } else {
+            self.login = Standpoint::None;
+            self.subscribe_all(now);
         }
     }
 

@@ -30,7 +30,7 @@ impl DeribitSession {
                 Some(at) => c.array(|c| self.trade(at, c, now, out)),
                 None => skip(c),
             },
-            Kind::TradesOfKind => c.array(|c| match self.instrument(name_ahead(c)?, c, out)? {
+            Kind::AllTrades => c.array(|c| match self.instrument(name_ahead(c)?, c, out)? {
                 Some(at) => self.trade(at, c, now, out),
                 None => skip(c),
             }),

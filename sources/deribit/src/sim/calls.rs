@@ -125,7 +125,7 @@ impl DeribitSim {
             return Err(Fault(-32_602, "Invalid params")).into();
         }
         let logged_in = self.tape || self.peers.get(peer).is_some_and(|c| c.logged_in);
-        if !logged_in && channels.iter().any(|c| c.ends_with(".raw")) {
+        if !logged_in && channels.iter().any(|c| c.rsplit('.').next() == Some("raw")) {
             return Err(Fault(13_778, "raw_subscriptions_not_available_for_unauthorized")).into();
         }
         let (mut taken, mut joined) = (Vec::new(), Vec::new());
@@ -188,7 +188,7 @@ impl DeribitSim {
                 let fits = topic.kind != Kind::Perpetual || of.ends_with("-PERPETUAL");
                 listed && paced && fits
             }
-            Kind::TradesOfKind => paced,
+            Kind::AllTrades => paced,
             Kind::Bars => {
                 listed
                     && super::bars::length_ms(std::str::from_utf8(topic.detail).unwrap_or_default()).is_some()

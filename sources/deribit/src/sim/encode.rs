@@ -172,9 +172,10 @@ impl Seen<'_> {
 
     fn stats(&self) -> String {
         let (volumes, none) = (self.volumes(), self.state.trades == 0);
-        let (high, low) = match none {
-            true => ("null".to_owned(), "null".to_owned()),
-            false => (px(self.range.1, self.instrument), px(self.range.2, self.instrument)),
+        let (high, low) = if none {
+            ("null".to_owned(), "null".to_owned())
+        } else {
+            (px(self.range.1, self.instrument), px(self.range.2, self.instrument))
         };
         let change = if none { "null" } else { "1.2" };
         format!(r#"{{{volumes},"price_change":{change},"low":{low},"high":{high}}}"#)

@@ -100,9 +100,8 @@ impl DeribitSim {
             }
             "get_book_summary_by_currency" => Ok(self.summaries(params, now)),
             "get_last_trades_by_currency" | "get_last_trades_by_currency_and_time" => {
-                let fits = |i: &Instrument| self.fits(i, params);
                 let places = (0..self.world.states.len())
-                    .filter(|at| self.world.instrument(*at).is_some_and(|i| fits(i)));
+                    .filter(|at| self.world.instrument(*at).is_some_and(|i| fits(i, params)));
                 Ok(self.trades_of(places.collect(), params))
             }
             _ => self.of_instrument(method, params, now),
@@ -164,26 +163,19 @@ impl DeribitSim {
         format!("[{}]", rows.join(","))
     }
 
-    /// Whether an instrument is of the currency and kind that were asked for.
-    fn fits(&self, instrument: &Instrument, params: &Params) -> bool {
-        let (of, by_kind) = (params.get("currency"), params.get("kind"));
-        let currency = matches!(of, "" | "any") || currency(instrument) == of;
-        currency && (matches!(by_kind, "" | "any") || kind(instrument) == by_kind)
-    }
-
     fn instruments(&self, params: &Params) -> String {
         if params.get("expired") == "true" {
             return "[]".to_owned();
         }
         let all = self.world.market.listed().iter().zip(&self.world.rows);
         let rows: Vec<&str> =
-            all.filter(|(l, _)| self.fits(&l.instrument, params)).map(|(_, row)| row.as_str()).collect();
+            all.filter(|(l, _)| fits(&l.instrument, params)).map(|(_, row)| row.as_str()).collect();
         format!("[{}]", rows.join(","))
     }
 
     fn summaries(&self, params: &Params, now: Ts) -> String {
         let rows: Vec<String> = (0..self.world.states.len())
-            .filter(|at| self.world.instrument(*at).is_some_and(|i| self.fits(i, params)))
+            .filter(|at| self.world.instrument(*at).is_some_and(|i| fits(i, params)))
             .filter_map(|at| self.seen(at, |seen| seen.summary(now)))
             .collect();
         format!("[{}]", rows.join(","))
@@ -248,4 +240,11 @@ impl DeribitSim {
             ticks = ticks.join(","),
         ))
     }
+}
+
+/// Whether an instrument is of the currency and kind that were asked for.
+fn fits(instrument: &Instrument, params: &Params) -> bool {
+    let (of, by_kind) = (params.get("currency"), params.get("kind"));
+    let currency = matches!(of, "" | "any") || currency(instrument) == of;
+    currency && (matches!(by_kind, "" | "any") || kind(instrument) == by_kind)
 }
