@@ -292,6 +292,9 @@ pub fn trade<'a>(
     })?;
     let missing = |what| c.fault(What::Missing(what));
     let level = Level { px: px.ok_or_else(|| missing("p"))?, qty: qty.ok_or_else(|| missing("v"))? };
+    if level.px.0 <= 0 || level.qty.0 < 0 {
+        return Err(c.fault(What::Rule("a trade without a price or of less than nothing")));
+    }
     Ok(TradeRow { at, id: id.ok_or_else(|| missing("i"))?, level, aggressor, ts })
 }
 

@@ -27,6 +27,17 @@ pub fn interval(theirs: &[u8]) -> Option<usize> {
     INTERVALS.iter().position(|(_, word, _)| word.as_bytes() == theirs)
 }
 
+/// A time in milliseconds. The retired API wrote starts in seconds and times in microseconds; the size tells.
+fn moment(c: &mut Cursor<'_>) -> Result<Option<Ts>> {
+    let number = c.i64()?;
+    Ok(match number {
+        ..=0 => None,
+        1..100_000_000_000 => Some(Ts::from_ms(number * 1_000)),
+        100_000_000_000..100_000_000_000_000 => Some(Ts::from_ms(number)),
+        _ => Some(Ts(number.saturating_mul(1_000))),
+    })
+}
+
 /// Reads the rows of `kline`.
 ///
 /// `[{"start":1759999980000,"end":1760000039999,"interval":"1","open":"64000","close":"64010.3","high":"64012","low":"63999","volume":"12.5","turnover":"800100.5","confirm":false,"timestamp":1760000000170}]`
@@ -44,7 +55,7 @@ pub fn bars<'a>(
         let [mut open, mut high, mut low, mut close, mut volume] = [None; 5];
         c.object(|c, key| {
             match key {
-                b"start" => start = ms(c)?,
+                b"start" => start = moment(c)?,
                 b"open" => open = c.decimal_opt()?,
                 b"high" => high = c.decimal_opt()?,
                 b"low" => low = c.decimal_opt()?,
@@ -52,7 +63,7 @@ pub fn bars<'a>(
                 b"volume" => volume = c.decimal_opt()?,
                 b"turnover" => turnover = c.decimal_opt()?,
                 b"confirm" => closed = Some(c.bool()?),
-                b"timestamp" => ts = ms(c)?,
+                b"timestamp" => ts = moment(c)?,
                 b"end" | b"interval" | b"cross_seq" => {
                     c.skip()?;
                 }

@@ -45,12 +45,7 @@ impl BybitSession {
             Old::Bars(interval) => {
                 let notes = &mut self.notes;
                 let bars = rows::bars(c, (interval, product), |key| notes.unknown(b"klineV2", key, out))?;
-                // Starts are in seconds, times in microseconds.
-                let right = |(mut bar, ts): (model::Bar, Option<Ts>)| {
-                    bar.start = Ts(bar.start.0.saturating_mul(1_000));
-                    (bar, ts.map(|ts| Ts(ts.0 / 1_000)))
-                };
-                Ok(Got::Bars(at, bars.into_iter().map(right).collect()))
+                Ok(Got::Bars(at, bars))
             }
         }
     }
