@@ -366,10 +366,12 @@ fn damage(bytes: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
     damaged
 }
 
-/// A key that nobody knows, in every frame, changes no event and is complained about.
+/// A key that nobody knows, in every frame, changes no event and is complained about. Packed frames stay as they are; a
+/// source that has no others is held to it over the frames unpacked, in its own tests.
 pub fn an_unknown_key_is_noticed_and_harms_nothing(source: &dyn Source, talk: &Conversation) {
-    let mut noticed = false;
+    let (mut noticed, mut added) = (false, false);
     for heard in &talk.heard {
+        added |= heard.inputs.iter().any(|(_, said)| matches!(said, Said::Frame(_, false)));
         let run = |add: bool| {
             let (mut session, mut out) = (source.session(&heard.shard), Vec::new());
             for (now, said) in &heard.inputs {
@@ -390,5 +392,5 @@ pub fn an_unknown_key_is_noticed_and_harms_nothing(source: &dyn Source, talk: &C
         assert!(events(&plain) == events(&odd), "an unknown key changed an event");
         noticed |= odd.iter().any(|a| matches!(a, Action::Unknown(what) if what.contains("zzz")));
     }
-    assert!(noticed, "nobody noticed an unknown key");
+    assert!(noticed || !added, "nobody noticed an unknown key");
 }
