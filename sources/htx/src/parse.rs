@@ -1,8 +1,8 @@
 //! Bytes to rows: the envelope of a frame, books and trades. The slower channels are in [`rows`](crate::rows).
 
 use crate::emit::Sink;
-use model::{Body, Channel, Instrument, Level, Side, Trade, TradeId, Ts};
-use source::{Cursor, Malformed, What};
+use model::{Body, Channel, Decimal, Instrument, Level, Qty, Scale, Side, Trade, TradeId, Ts};
+use source::{Cursor, Field, Malformed, What};
 use std::sync::Arc;
 
 /// What was read, or why not.
@@ -239,6 +239,53 @@ pub fn whole(c: &mut Cursor<'_>) -> Result<u64> {
     u64::try_from(value).map_err(|_| c.fault(What::Rule("a number of a state is below zero")))
 }
 
+/// How finely quantities are read unless larger ones need the room.
+pub const FINEST: Scale = 10;
+
+/// How the numbers of an instrument are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers<'i> {
+    /// With the scales.
+    pub instrument: &'i Arc<Instrument>,
+    /// Digits of quantities after this one are cut off: the venue adds up binary fractions, of which 17 figures come out,
+    /// beside quantities that leave no room for so many.
+    pub finest: Scale,
+}
+
+impl Numbers<'_> {
+    /// A price.
+    #[inline]
+    pub fn px(self, c: &mut Cursor<'_>) -> Result<model::Px> {
+        c.px(self.instrument.px_scale)
+    }
+
+    /// A quantity.
+    #[inline]
+    pub fn qty(self, c: &mut Cursor<'_>) -> Result<Qty> {
+        match c.qty(self.instrument.qty_scale) {
+            Err(Malformed { at, what: What::Scale(Field::Qty, number) }) if number.scale() > self.finest => {
+                let cut = cut(number, self.finest);
+                let held = cut.mantissa_at(self.instrument.qty_scale).map(Qty);
+                held.ok_or(Malformed { at, what: What::Scale(Field::Qty, cut) })
+            }
+            read => read,
+        }
+    }
+}
+
+/// A number without the digits after so many, and never nothing where there was something.
+#[cold]
+fn cut(number: Decimal, digits: Scale) -> Decimal {
+    let text = number.to_string();
+    let point = text.find('.').unwrap_or(text.len());
+    let end = text.len().min(point + 1 + usize::from(digits));
+    let kept = text.get(..end).unwrap_or(&text);
+    match Decimal::parse(kept.trim_end_matches('.').as_bytes()) {
+        Ok(kept) if !kept.is_zero() || number.is_zero() => kept,
+        _ => Decimal::new(1, digits),
+    }
+}
+
 /// One row of a book channel without its levels, which are in a [`Scratch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BookRow {
@@ -275,7 +322,7 @@ impl Scratch {
 /// `{"asks":[[64010.2,0]],"bids":[],"ch":"…","event":"update","id":900000005,"mrid":900000005,"ts":1760000003130,"version":1600468}`
 pub fn book_row<'a>(
     c: &mut Cursor<'a>,
-    instrument: &Instrument,
+    numbers: Numbers<'_>,
     scratch: &mut Scratch,
     mut unknown: impl FnMut(&'a [u8], &'a [u8]),
 ) -> Result<BookRow> {
@@ -284,8 +331,8 @@ pub fn book_row<'a>(
     scratch.asks.clear();
     c.object(|c, key| {
         match key {
-            b"asks" => side(c, instrument, &mut scratch.asks)?,
-            b"bids" => side(c, instrument, &mut scratch.bids)?,
+            b"asks" => side(c, numbers, &mut scratch.asks)?,
+            b"bids" => side(c, numbers, &mut scratch.bids)?,
             b"ts" => row.ts = ms(c)?,
             b"seqNum" | b"version" => row.seq = Some(whole(c)?),
             b"prevSeqNum" => row.prev = Some(whole(c)?),
@@ -309,19 +356,18 @@ pub fn book_row<'a>(
 
 /// The levels of one side, or `null`: `[[64010.1,38]]`
 #[inline]
-fn side(c: &mut Cursor<'_>, instrument: &Instrument, levels: &mut Vec<Level>) -> Result<()> {
+fn side(c: &mut Cursor<'_>, numbers: Numbers<'_>, levels: &mut Vec<Level>) -> Result<()> {
     if c.null() {
         return Ok(());
     }
-    let (px_scale, qty_scale) = (instrument.px_scale, instrument.qty_scale);
     levels.clear();
     c.array(|c| {
         let (mut px, mut qty) = (None, None);
         let mut at = 0_u32;
         c.array(|c| {
             match at {
-                0 => px = Some(c.px(px_scale)?),
-                1 => qty = Some(c.qty(qty_scale)?),
+                0 => px = Some(numbers.px(c)?),
+                1 => qty = Some(numbers.qty(c)?),
                 _ => {
                     c.number()?;
                 }
@@ -342,7 +388,7 @@ fn side(c: &mut Cursor<'_>, instrument: &Instrument, levels: &mut Vec<Level>) ->
 /// `{"id":120000000001,"ts":1760000003000,"data":[{"amount":4,"quantity":0.004,"trade_turnover":256.04,"ts":1760000003000,"id":1200000000010000,"price":64010.1,"direction":"sell"}]}`
 pub fn trades(
     c: &mut Cursor<'_>,
-    instrument: &Arc<Instrument>,
+    numbers: Numbers<'_>,
     since: Option<Ts>,
     sink: &mut Sink<'_>,
 ) -> Result<u32> {
@@ -352,11 +398,11 @@ pub fn trades(
             b"data" => {
                 rows = true;
                 c.array(|c| {
-                    let (ts, trade) = trade(c, instrument, sink)?;
+                    let (ts, trade) = trade(c, numbers, sink)?;
                     if since.is_some_and(|since| ts.is_some_and(|ts| ts < since)) {
                         old += 1;
                     } else {
-                        sink.emit(instrument, Channel::Trades, ts, Body::Trade(trade));
+                        sink.emit(numbers.instrument, Channel::Trades, ts, Body::Trade(trade));
                     }
                     Ok(())
                 })?;
@@ -374,15 +420,15 @@ pub fn trades(
     if rows { Ok(old) } else { Err(c.fault(What::Missing("data"))) }
 }
 
-fn trade(c: &mut Cursor<'_>, instrument: &Instrument, sink: &mut Sink<'_>) -> Result<(Option<Ts>, Trade)> {
+fn trade(c: &mut Cursor<'_>, numbers: Numbers<'_>, sink: &mut Sink<'_>) -> Result<(Option<Ts>, Trade)> {
     let (mut id, mut long_id, mut px, mut qty, mut ts) = (None, None, None, None, None);
     let mut aggressor: Option<Side> = None;
     c.object(|c, key| {
         match key {
             b"tradeId" | b"trade-id" => id = Some(trade_id(c)?),
             b"id" => long_id = Some(trade_id(c)?),
-            b"price" => px = Some(c.px(instrument.px_scale)?),
-            b"amount" => qty = Some(c.qty(instrument.qty_scale)?),
+            b"price" => px = Some(numbers.px(c)?),
+            b"amount" => qty = Some(numbers.qty(c)?),
             b"direction" => aggressor = sink.side(c.str()?, b"trade"),
             b"ts" => ts = ms(c)?,
             b"quantity" | b"trade_turnover" => {
@@ -442,6 +488,33 @@ mod tests {
         ] {
             let read = topic(text.as_bytes());
             assert_eq!(read, Topic { symbol: symbol.as_bytes(), kind, tail: tail.as_bytes() }, "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_for_which_there_is_no_room_are_cut_off_and_something_stays_something() {
+        let instrument = |qty_scale| {
+            let made = Instrument::provisional("v", "spot", "x", model::InstrumentKind::Spot);
+            Arc::new(Instrument { qty_scale, ..made })
+        };
+        for (text, scale, finest, read) in [
+            ("3307.9982700421942", 10, 10, Ok(33_079_982_700_421)),
+            ("3307.9982700421942", 4, 4, Ok(33_079_982)),
+            ("1.5E-12", 10, 10, Ok(1)),
+            ("0.25", 4, 10, Ok(2_500)),
+            ("0", 4, 4, Ok(0)),
+            ("3307.9982700421942", 4, 10, Err("3307.9982700421")),
+            ("0.12345", 4, 10, Err("0.12345")),
+        ] {
+            let made = instrument(scale);
+            let got = Numbers { instrument: &made, finest }.qty(&mut Cursor::new(text.as_bytes()));
+            match (got, read) {
+                (Ok(got), Ok(read)) => assert_eq!(got, Qty(read), "{text}"),
+                (Err(Malformed { what: What::Scale(Field::Qty, number), .. }), Err(text)) => {
+                    assert_eq!(number, Decimal::parse(text.as_bytes()).unwrap());
+                }
+                other => panic!("{text}: {other:?}"),
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Rows of the slower channels to events.
 
 use crate::emit::Sink;
-use crate::parse::{Result, ms, whole};
+use crate::parse::{Numbers, Result, ms, whole};
 use crate::product::Product;
 use model::{
     Bar, Body, Channel, DayStats, Decimal, Funding, Instrument, Level, Liquidation, LongShortRatio,
@@ -33,15 +33,15 @@ pub fn interval(theirs: &[u8]) -> Option<&'static str> {
 ///
 /// `{"seqId":170000000020,"ask":64010.2,"askSize":1.5,"bid":64010.1,"bidSize":0.9,"quoteTime":1760000001004,"symbol":"btcusdt"}`,
 /// `{"mrid":132000026,"id":1760000003,"bid":[64010.1,38],"ask":[64010.2,205],"ts":1760000003000,"version":132000026,"ch":"…"}`
-pub fn quote(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) -> Result<()> {
+pub fn quote(c: &mut Cursor<'_>, numbers: Numbers<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let (mut bid, mut ask) = (Half::default(), Half::default());
     let (mut seq, mut ts) = (None, None);
     c.object(|c, key| {
         match key {
-            b"bid" => bid.read(c, instrument)?,
-            b"ask" => ask.read(c, instrument)?,
-            b"bidSize" => bid.size(c, instrument)?,
-            b"askSize" => ask.size(c, instrument)?,
+            b"bid" => bid.read(c, numbers)?,
+            b"ask" => ask.read(c, numbers)?,
+            b"bidSize" => bid.size(c, numbers)?,
+            b"askSize" => ask.size(c, numbers)?,
             b"seqId" | b"version" => seq = Some(whole(c)?),
             b"quoteTime" | b"ts" => ts = ms(c)?,
             b"mrid" | b"id" | b"symbol" | b"ch" => {
@@ -55,7 +55,7 @@ pub fn quote(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'
         Ok(())
     })?;
     let quote = Quote { bid: bid.level(), ask: ask.level(), seq };
-    sink.emit(instrument, Channel::Quote, ts, Body::Quote(quote));
+    sink.emit(numbers.instrument, Channel::Quote, ts, Body::Quote(quote));
     Ok(())
 }
 
@@ -67,19 +67,19 @@ struct Half {
 }
 
 impl Half {
-    fn read(&mut self, c: &mut Cursor<'_>, instrument: &Instrument) -> Result<()> {
+    fn read(&mut self, c: &mut Cursor<'_>, numbers: Numbers<'_>) -> Result<()> {
         if c.null() {
             return Ok(());
         }
         if c.peek() != Some(b'[') {
-            self.px = Some(c.px(instrument.px_scale)?);
+            self.px = Some(numbers.px(c)?);
             return Ok(());
         }
         let mut at = 0_u32;
         c.array(|c| {
             match at {
-                0 => self.px = Some(c.px(instrument.px_scale)?),
-                1 => self.qty = Some(c.qty(instrument.qty_scale)?),
+                0 => self.px = Some(numbers.px(c)?),
+                1 => self.qty = Some(numbers.qty(c)?),
                 _ => {
                     c.number()?;
                 }
@@ -89,9 +89,9 @@ impl Half {
         })
     }
 
-    fn size(&mut self, c: &mut Cursor<'_>, instrument: &Instrument) -> Result<()> {
+    fn size(&mut self, c: &mut Cursor<'_>, numbers: Numbers<'_>) -> Result<()> {
         if !c.null() {
-            self.qty = Some(c.qty(instrument.qty_scale)?);
+            self.qty = Some(numbers.qty(c)?);
         }
         Ok(())
     }

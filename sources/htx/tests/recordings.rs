@@ -6,6 +6,7 @@ use model::{Body, Channel, Event, InstrumentId, Ts};
 use source::pair::{Books, Held};
 use source::{Action, Input, Session, Shard, Source};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// One thing that a recording holds.
@@ -107,6 +108,12 @@ fn json_line(line: &str) -> Option<Line> {
     }
 }
 
+fn unpacked(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap();
+    text
+}
+
 #[derive(Debug, Default)]
 struct Tally {
     frames: usize,
@@ -181,7 +188,8 @@ fn every_recorded_frame_is_read_and_no_book_is_crossed() {
                 Line::Connect => _ = reader.on(Input::Open, Ts(0), "open"),
                 Line::Frame { ts, bytes, binary } => {
                     reader.tally.frames += 1;
-                    let place = String::from_utf8_lossy(&bytes).into_owned();
+                    let place =
+                        if binary { unpacked(&bytes) } else { String::from_utf8(bytes.clone()).unwrap() };
                     assert!(Htx.recognises(None, &bytes), "{place}");
                     reader.on(Input::Frame { bytes: &bytes, binary }, ts, &place);
                 }

@@ -2,7 +2,7 @@
 
 use super::answer;
 use crate::emit::{Notes, Sink, event};
-use crate::parse::{Result, trades};
+use crate::parse::{FINEST, Numbers, Result, trades};
 use crate::product::Product;
 use crate::rows::{INTERVALS, Sums};
 use model::{Bar, Body, Channel, Event, Ts};
@@ -137,7 +137,8 @@ impl Newest {
                 rows += 1;
                 out.clear();
                 let mut sink = Sink { now, out: &mut out, notes: &mut notes };
-                trades(c, &self.past.instrument, None, &mut sink)?;
+                let numbers = Numbers { instrument: &self.past.instrument, finest: FINEST };
+                trades(c, numbers, None, &mut sink)?;
                 let told = out.drain(..).filter_map(|action| match action {
                     Action::Emit(event) => Some(event),
                     _ => None,

@@ -189,7 +189,7 @@ impl HtxSession {
         let start = c.clone();
         loop {
             let notes = &mut self.notes;
-            let read = book_row(c, &listed.instrument, &mut self.scratch, |place, key| {
+            let read = book_row(c, listed.numbers(), &mut self.scratch, |place, key| {
                 notes.unknown(place, key, out);
             });
             let Err(fault) = read else { return read };

@@ -4,7 +4,7 @@ use super::HtxSession;
 use super::lanes::Sub;
 use crate::emit::{Sink, event};
 use crate::listing;
-use crate::parse::{self, Head, Kind, Result, topic as taken_apart};
+use crate::parse::{self, Head, Kind, Numbers, Result, topic as taken_apart};
 use crate::product::Product;
 use crate::rows::{self, Sums};
 use model::{Bar, Body, Channel, Instrument, Ts};
@@ -93,8 +93,8 @@ impl HtxSession {
             let (instrument, product) = (&listed.instrument, listed.product);
             let mut sink = Sink { now, out, notes: &mut self.notes };
             let read = match sub.topic.kind {
-                Kind::Trades => trades(c, instrument, sub, &mut sink),
-                Kind::Quote => rows::quote(c, instrument, &mut sink),
+                Kind::Trades => trades(c, listed.numbers(), sub, &mut sink),
+                Kind::Quote => rows::quote(c, listed.numbers(), &mut sink),
                 Kind::DayStats => rows::day_stats(c, product, instrument, &mut sink),
                 Kind::Bars => rows::bar(c, product, &sub.interval, &mut sink)
                     .map(|bar| newest(instrument, sub, bar, &mut sink)),
@@ -235,13 +235,8 @@ impl HtxSession {
     }
 }
 
-fn trades(
-    c: &mut Cursor<'_>,
-    instrument: &Arc<Instrument>,
-    sub: &mut Sub,
-    sink: &mut Sink<'_>,
-) -> Result<()> {
-    let old = parse::trades(c, instrument, sub.since, sink)?;
+fn trades(c: &mut Cursor<'_>, numbers: Numbers<'_>, sub: &mut Sub, sink: &mut Sink<'_>) -> Result<()> {
+    let old = parse::trades(c, numbers, sub.since, sink)?;
     sub.since = None;
     if old > 0 {
         sink.out.push(Action::Control("the last trade before the subscription"));

@@ -3,10 +3,11 @@
 use super::books::Book;
 use crate::emit::event;
 use crate::listing;
+use crate::parse::{FINEST, Numbers};
 use crate::product::Product;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{Body, Channel, Instrument, InstrumentId, LaneFact, Ts};
+use model::{Body, Channel, Instrument, InstrumentId, LaneFact, Scale, Ts};
 use source::{Action, Malformed, refit};
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub(super) struct Listed {
     pub book: Book,
     /// The topic that feeds its best levels: the first one that came.
     pub top: Option<usize>,
+    /// As in [`Numbers::finest`].
+    finest: Scale,
     wants: u32,
     widened: u8,
 }
@@ -35,13 +38,19 @@ const fn bit(channel: Channel) -> u32 {
 
 impl Listed {
     fn new(instrument: Arc<Instrument>, product: Product) -> Self {
-        Self { instrument, product, book: Book::default(), top: None, wants: 0, widened: 0 }
+        Self { instrument, product, book: Book::default(), top: None, finest: FINEST, wants: 0, widened: 0 }
     }
 
     /// Whether the shard wants this channel of it.
     #[inline]
     pub fn wants(&self, channel: Channel) -> bool {
         self.wants & bit(channel) != 0
+    }
+
+    /// How its numbers are read.
+    #[inline]
+    pub fn numbers(&self) -> Numbers<'_> {
+        Numbers { instrument: &self.instrument, finest: self.finest }
     }
 
     /// Takes a wider definition that holds the number which did not fit.
@@ -55,6 +64,10 @@ impl Listed {
         }
         let wider = refit(&self.instrument, fault).ok_or(*fault)?;
         self.widened += 1;
+        if wider.qty_scale < self.instrument.qty_scale {
+            // A large quantity needs the room: from now on finer ones are cut.
+            self.finest = wider.qty_scale;
+        }
         self.instrument = wider;
         out.push(Action::Emit(event(&self.instrument, Channel::Instruments, None, now, Body::Instrument)));
         Ok(())
