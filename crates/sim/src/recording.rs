@@ -108,7 +108,10 @@ impl Recording {
             match record.kind {
                 Kind::Connect { url } => {
                     let host = |ws: &str| ws.split("//").nth(1).unwrap_or(ws).to_owned();
-                    if let Some(at) = ends.iter().position(|e| url.contains(&host(e.ws))) {
+                    let theirs = |e: &source::Endpoint| url.contains(&host(e.ws));
+                    // Endpoints of one host are told apart by their names in the path.
+                    let named = |e: &source::Endpoint| theirs(e) && url.split('/').any(|part| part == e.name);
+                    if let Some(at) = ends.iter().position(named).or_else(|| ends.iter().position(theirs)) {
                         of_conn.insert(record.conn, at);
                     }
                 }
