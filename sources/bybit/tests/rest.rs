@@ -37,7 +37,7 @@ fn turnovers_name_every_instrument() {
 }
 
 /// All bars that a history tells, and how many requests it took.
-fn read(pair: &mut Pair, past: Past) -> (Vec<(Ts, bool)>, usize) {
+fn read(pair: &mut Pair, past: &Past) -> (Vec<(Ts, bool)>, usize) {
     let mut history = Bybit.rest().history(past.clone()).unwrap();
     let (mut bars, mut requests) = (Vec::new(), 0);
     while let Some(request) = history.request() {
@@ -77,7 +77,7 @@ fn bars_of_the_past_come_page_by_page_none_twice_and_none_left_out() {
                 to,
                 ids: None,
             };
-            let (bars, requests) = read(&mut pair, past.clone());
+            let (bars, requests) = read(&mut pair, &past);
             assert!(bars.windows(2).all(|w| w[1].0.ms_since(w[0].0) == minutes * 60_000), "{interval}");
             let first = bars[0].0.ms_since(from);
             assert!((0..minutes * 60_000).contains(&first), "{interval} {first}");
@@ -87,7 +87,7 @@ fn bars_of_the_past_come_page_by_page_none_twice_and_none_left_out() {
             let over = bars.iter().filter(|(start, _)| start.plus_ms(minutes as u64 * 60_000) <= pair.now);
             assert_eq!(bars.iter().filter(|(_, closed)| *closed).count(), over.count());
             let middle = bars[bars.len() / 2].0;
-            let (rest, _) = read(&mut pair, Past { from: middle, ..past });
+            let (rest, _) = read(&mut pair, &Past { from: middle, ..past });
             assert_eq!(rest, bars[bars.len() / 2..]);
         }
     }

@@ -13,8 +13,9 @@ struct Venue {
 
 impl Venue {
     /// Seed 3 acknowledges first, seed 1 after the first data.
-    fn new(setup: SimSetup) -> Self {
-        Self { sim: BybitSim::new(&SimSetup { start: START, ..setup }), now: START }
+    fn new(setup: &SimSetup) -> Self {
+        let setup = SimSetup { start: START, ..setup.clone() };
+        Self { sim: BybitSim::new(&setup), now: START }
     }
 
     fn open(&mut self, peer: u64, product: Product) -> Vec<SimAction> {
@@ -65,7 +66,7 @@ fn subscribe(topics: &[&str]) -> String {
 
 #[test]
 fn each_product_has_its_form_of_acknowledgement_and_pong() {
-    let mut venue = Venue::new(SimSetup { seed: 3, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 3, ..SimSetup::default() });
     for (n, (product, topic)) in [
         (Product::Spot, "publicTrade.BTCUSDT"),
         (Product::Linear, "publicTrade.BTCUSDT"),
@@ -93,7 +94,7 @@ fn each_product_has_its_form_of_acknowledgement_and_pong() {
 
 #[test]
 fn one_bad_topic_fails_its_request_and_eleven_are_too_many_in_spot() {
-    let mut venue = Venue::new(SimSetup { seed: 3, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 3, ..SimSetup::default() });
     venue.open(1, Product::Spot);
     let all = venue.say(1, &subscribe(&["publicTrade.BTCUSDT", "orderbook.7.BTCUSDT"]));
     assert_eq!(all.len(), 1);
@@ -113,7 +114,7 @@ fn one_bad_topic_fails_its_request_and_eleven_are_too_many_in_spot() {
 #[test]
 fn the_first_book_comes_before_or_after_the_acknowledgement_by_seed() {
     for (seed, early) in [(1, true), (3, false)] {
-        let mut venue = Venue::new(SimSetup { seed, ..SimSetup::default() });
+        let mut venue = Venue::new(&SimSetup { seed, ..SimSetup::default() });
         venue.open(1, Product::Linear);
         let all = venue.say(1, &subscribe(&["orderbook.50.BTCUSDT"]));
         assert_eq!(all.len(), 2);
@@ -123,7 +124,8 @@ fn the_first_book_comes_before_or_after_the_acknowledgement_by_seed() {
 
 #[test]
 fn changes_count_by_one_but_for_a_new_beginning_and_two_clients_hear_the_same() {
-    let mut venue = Venue::new(SimSetup { seed: 5, instruments: 1, moves_per_s: 300, ..SimSetup::default() });
+    let mut venue =
+        Venue::new(&SimSetup { seed: 5, instruments: 1, moves_per_s: 300, ..SimSetup::default() });
     for peer in [1, 2] {
         venue.open(peer, Product::Linear);
     }
@@ -149,7 +151,7 @@ fn changes_count_by_one_but_for_a_new_beginning_and_two_clients_hear_the_same() 
 
 #[test]
 fn the_best_level_is_repeated_every_three_seconds_with_the_same_number() {
-    let mut venue = Venue::new(SimSetup { seed: 1, instruments: 1, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 1, instruments: 1, ..SimSetup::default() });
     venue.open(1, Product::Spot);
     let mut out = Vec::new();
     venue.sim.control(SimControl::Pause(true), START, &mut out);
@@ -161,7 +163,7 @@ fn the_best_level_is_repeated_every_three_seconds_with_the_same_number() {
 
 #[test]
 fn tickers_of_contracts_tell_what_changed_and_those_of_spot_all() {
-    let mut venue = Venue::new(SimSetup { seed: 1, instruments: 1, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 1, instruments: 1, ..SimSetup::default() });
     for (peer, product, kind) in [(1, Product::Linear, "delta"), (2, Product::Spot, "snapshot")] {
         venue.open(peer, product);
         let first = venue.say(peer, &subscribe(&["tickers.BTCUSDT"])).remove(0);
@@ -178,7 +180,7 @@ fn tickers_of_contracts_tell_what_changed_and_those_of_spot_all() {
 
 #[test]
 fn a_client_that_never_pings_is_closed_after_ten_minutes_and_one_that_does_is_not() {
-    let mut venue = Venue::new(SimSetup { seed: 1, moves_per_s: 0, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 1, moves_per_s: 0, ..SimSetup::default() });
     venue.open(1, Product::Spot);
     venue.open(2, Product::Spot);
     let mut closed = Vec::new();
@@ -195,7 +197,7 @@ fn a_client_that_never_pings_is_closed_after_ten_minutes_and_one_that_does_is_no
 
 #[test]
 fn listings_have_pages_and_the_book_by_rest_is_that_of_a_thousand_levels() {
-    let mut venue = Venue::new(SimSetup { seed: 1, instruments: 5, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 1, instruments: 5, ..SimSetup::default() });
     let (mut cursor, mut names) = (String::new(), Vec::new());
     loop {
         let path = format!("/v5/market/instruments-info?category=linear&limit=2&cursor={cursor}");
@@ -224,7 +226,7 @@ fn listings_have_pages_and_the_book_by_rest_is_that_of_a_thousand_levels() {
 
 #[test]
 fn in_front_of_a_recording_any_symbol_is_acknowledged_and_nothing_sent() {
-    let mut venue = Venue::new(SimSetup { seed: 1, tape: true, ..SimSetup::default() });
+    let mut venue = Venue::new(&SimSetup { seed: 1, tape: true, ..SimSetup::default() });
     venue.open(1, Product::Linear);
     let mut out = Vec::new();
     let text = subscribe(&["orderbook.50.ANYUSDT", "tickers.ANYUSDT"]);
@@ -249,7 +251,7 @@ fn in_front_of_a_recording_any_symbol_is_acknowledged_and_nothing_sent() {
 
 #[test]
 fn a_wrong_path_is_not_there() {
-    let mut venue = Venue::new(SimSetup::default());
+    let mut venue = Venue::new(&SimSetup::default());
     let mut out = Vec::new();
     for (endpoint, path) in [(0, "/ws"), (0, "/v5/public/linear"), (9, "/v5/public/spot")] {
         out.clear();
