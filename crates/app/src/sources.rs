@@ -8,6 +8,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &bitget::Bitget,
     &bybit::Bybit,
     &coinbase::Coinbase,
+    &deribit::Deribit,
     &gate::Gate,
     &kraken::Kraken,
     &okx::Okx,
