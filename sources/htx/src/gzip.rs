@@ -52,10 +52,10 @@ impl Inflater {
         }
         let read = usize::try_from(self.inner.total_in()).map_err(|_| FAULT)?;
         let trailer = body.get(read..).ok_or(FAULT)?;
-        let ([a, b, c, d, e, f, g, h], len) =
-            (<[u8; 8]>::try_from(trailer).map_err(|_| FAULT)?, self.out.len());
-        let sound = u32::from_le_bytes([a, b, c, d]) == crc32fast::hash(&self.out)
-            && u64::from(u32::from_le_bytes([e, f, g, h])) == len as u64;
+        let Some((sum, len)) = trailer.split_first_chunk::<4>() else { return Err(FAULT) };
+        let len = <[u8; 4]>::try_from(len).map_err(|_| FAULT)?;
+        let sound = u32::from_le_bytes(*sum) == crc32fast::hash(&self.out)
+            && u64::from(u32::from_le_bytes(len)) == self.out.len() as u64;
         if sound { Ok(&self.out) } else { Err(FAULT) }
     }
 }

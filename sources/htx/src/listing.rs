@@ -43,7 +43,8 @@ struct Answer<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Symbol {
-    symbol: String,
+    #[serde(rename = "symbol")]
+    name: String,
     base_currency: String,
     quote_currency: String,
     price_precision: u8,
@@ -55,18 +56,20 @@ struct Symbol {
 #[derive(Deserialize)]
 struct Contract<'a> {
     symbol: String,
-    contract_code: String,
-    #[serde(borrow)]
-    contract_size: &'a RawValue,
+    #[serde(rename = "contract_code")]
+    code: String,
+    #[serde(borrow, rename = "contract_size")]
+    size: &'a RawValue,
     #[serde(borrow)]
     price_tick: &'a RawValue,
-    contract_status: i64,
+    #[serde(rename = "contract_status")]
+    status: i64,
     #[serde(default)]
     delivery_date: Option<String>,
     #[serde(default)]
     delivery_time: Option<String>,
-    #[serde(default)]
-    contract_type: Option<String>,
+    #[serde(default, rename = "contract_type")]
+    kind: Option<String>,
 }
 
 fn fault(rule: &'static str) -> Malformed {
@@ -79,9 +82,8 @@ fn fault(rule: &'static str) -> Malformed {
 /// Where the answer, or every row of it, cannot be read. Single rows that cannot are left out.
 pub fn read(product: Product, body: &[u8]) -> Result<Vec<Instrument>, Malformed> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| fault("no listing"))?;
-    let rows = match (answer.status.as_deref(), answer.data) {
-        (Some("ok") | None, Some(rows)) => rows,
-        _ => return Err(fault("the listing was refused")),
+    let (Some("ok") | None, Some(rows)) = (answer.status.as_deref(), answer.data) else {
+        return Err(fault("the listing was refused"));
     };
     let made: Vec<Instrument> = rows
         .iter()
@@ -100,7 +102,7 @@ pub fn read(product: Product, body: &[u8]) -> Result<Vec<Instrument>, Malformed>
 /// `{"symbol":"btcusdt","base-currency":"btc","quote-currency":"usdt","price-precision":2,"amount-precision":6,"state":"online"}`
 fn symbol(row: &[u8]) -> Option<Instrument> {
     let row: Symbol = serde_json::from_slice(row).ok()?;
-    let made = Instrument::provisional(NAME, Product::Spot.name(), &row.symbol, InstrumentKind::Spot);
+    let made = Instrument::provisional(NAME, Product::Spot.name(), &row.name, InstrumentKind::Spot);
     let (px, qty) = (row.price_precision, row.amount_precision);
     if px > model::SCALE_MAX || qty > model::SCALE_MAX {
         return None;
@@ -140,14 +142,14 @@ fn status(number: i64) -> Status {
 /// `{"symbol":"BTC","contract_code":"BTC-USDT","contract_size":0.001,"price_tick":0.1,"delivery_date":"","delivery_time":"","contract_status":1,"pair":"BTC-USDT","contract_type":"swap"}`
 pub fn contract(row: &[u8]) -> Option<Instrument> {
     let row: Contract<'_> = serde_json::from_slice(row).ok()?;
-    let product = Product::of(row.contract_code.as_bytes())?;
+    let product = Product::of(row.code.as_bytes())?;
     let number = |raw: &RawValue| Decimal::parse(raw.get().trim_matches('"').as_bytes()).ok();
-    let (size, tick) = (number(row.contract_size)?, number(row.price_tick)?);
-    let mut parts = row.contract_code.split('-');
+    let (size, tick) = (number(row.size)?, number(row.price_tick)?);
+    let mut parts = row.code.split('-');
     let (_, quote) = (parts.next(), parts.next());
-    let dated = row.contract_type.as_deref().is_some_and(|t| t != "swap") || product == Product::Dated;
+    let dated = row.kind.as_deref().is_some_and(|t| t != "swap") || product == Product::Dated;
     let kind = if dated { InstrumentKind::Future } else { InstrumentKind::Perpetual };
-    let made = Instrument::provisional(NAME, product.name(), &row.contract_code, kind);
+    let made = Instrument::provisional(NAME, product.name(), &row.code, kind);
     let given = row.delivery_time.as_deref().and_then(|ms| ms.parse().ok()).map(Ts::from_ms);
     let expiry = given.or_else(|| row.delivery_date.as_deref().and_then(date));
     let made = Instrument {
@@ -156,7 +158,7 @@ pub fn contract(row: &[u8]) -> Option<Instrument> {
         tick: Some(tick),
         lot: Some(Decimal::new(1, 0)),
         contract_size: Some(size),
-        status: status(row.contract_status),
+        status: status(row.status),
         expiry: if dated { expiry } else { None },
         provisional: false,
         ..made

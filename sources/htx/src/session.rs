@@ -143,8 +143,7 @@ impl HtxSession {
                     });
                 }
             }
-            Head { op: Some(b"notify"), data: true, .. } => {}
-            Head { topic: Some(_), data: true, op: None, .. } => {}
+            Head { topic: Some(_), data: true, op: None | Some(b"notify"), .. } => {}
             Head { acked: None, op: None, status: None, code: None, .. } => {
                 let fault = Malformed { at: 0, what: What::Missing("ch and tick") };
                 out.push(Action::Malformed(fault));

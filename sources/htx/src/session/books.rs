@@ -255,13 +255,12 @@ impl HtxSession {
             return;
         }
         match seed(seq, listed.book.kept.first().map(|(prev, ..)| *prev)) {
-            Seed::Take => self.seeded(at, (seq, ts, levels), now, out),
             Seed::Hold if wanting => {
                 listed.book.held = Some((seq, ts, levels, now.plus_ms(HOLD_MS)));
                 listed.book.request_at = None;
                 self.lanes.pending = true;
             }
-            Seed::Hold => self.seeded(at, (seq, ts, levels), now, out),
+            Seed::Take | Seed::Hold => self.seeded(at, (seq, ts, levels), now, out),
             Seed::TooOld => {
                 out.push(Action::Control("book older than the changes kept"));
                 if wanting {

@@ -228,7 +228,7 @@ impl HtxSession {
         c.object(|c, key| {
             match key {
                 b"status" => fine = c.str()? == b"ok",
-                b"err_msg" | b"err-msg" => words = c.utf8()?.to_owned(),
+                b"err_msg" | b"err-msg" => c.utf8()?.clone_into(&mut words),
                 b"data" => {
                     data = Some(c.clone());
                     c.skip()?;

@@ -13,10 +13,8 @@ use source::{Peer, SimAction};
 pub(super) fn step_levels(tail: &str, product: Product) -> Option<usize> {
     let step: usize = tail.strip_prefix("step")?.parse().ok()?;
     match (product.spot(), step) {
-        (true, 0) => Some(150),
-        (true, 1..=5) => Some(20),
-        (false, 0..=5) => Some(150),
-        (false, 6..=15) => Some(20),
+        (true, 0) | (false, 0..=5) => Some(150),
+        (true, 1..=5) | (false, 6..=15) => Some(20),
         _ => None,
     }
 }

@@ -75,8 +75,7 @@ impl HtxSim {
             }
             "/market/tickers" => data(&self.ticker_rows()),
             "/market/history/kline" => self.klines(asked, "symbol", now),
-            "/market/history/trade" => self.past_trades(asked, "symbol", now),
-            "/market/trade" => self.past_trades(asked, "symbol", now),
+            "/market/history/trade" | "/market/trade" => self.past_trades(asked, "symbol", now),
             "/market/depth" => self.depth(asked, "symbol", now),
             "/market/detail" | "/market/detail/merged" => self.merged(asked, "symbol", now),
             _ => return None,
