@@ -76,7 +76,7 @@ impl Sim for BybitSim {
     fn on(&mut self, input: SimInput<'_>, now: Ts, out: &mut Vec<SimAction>) {
         self.advance(now, out);
         match input {
-            SimInput::Open { peer, endpoint, path } => self.opened(peer, endpoint, path, now, out),
+            SimInput::Open { peer, path, .. } => self.opened(peer, path, now, out),
             SimInput::Frame { peer, bytes } => self.heard(peer, bytes, now, out),
             SimInput::Closed { peer } => self.peers.forget(peer),
             SimInput::Request { request, endpoint, path } => {

@@ -101,25 +101,13 @@ struct Asked {
 }
 
 impl BybitSim {
-    pub(super) fn opened(
-        &mut self,
-        peer: Peer,
-        endpoint: usize,
-        path: &str,
-        now: Ts,
-        out: &mut Vec<SimAction>,
-    ) {
-        let product = Product::of_url(path);
+    pub(super) fn opened(&mut self, peer: Peer, path: &str, now: Ts, out: &mut Vec<SimAction>) {
         self.peers.opens.retain(|at| now.ms_since(*at) < CONNECTS_MS);
-        let refused = match product {
-            None => Some("404"),
-            Some(product) if Product::at(endpoint) != Some(product) => Some("404"),
-            Some(_) if self.peers.opens.len() >= CONNECTS_MAX => Some("403 too many connections"),
-            Some(_) => None,
-        };
-        let (Some(product), None) = (product, refused) else {
-            let reason = refused.unwrap_or_default().to_owned();
-            out.push(SimAction::Close { peer, code: 0, reason });
+        let full = self.peers.opens.len() >= CONNECTS_MAX;
+        // All products are on one host: the path alone tells which is meant.
+        let (Some(product), false) = (Product::of_url(path), full) else {
+            let reason = if full { "403 too many connections" } else { "404" };
+            out.push(SimAction::Close { peer, code: 0, reason: reason.to_owned() });
             return;
         };
         self.peers.opens.push(now);

@@ -250,12 +250,14 @@ fn in_front_of_a_recording_any_symbol_is_acknowledged_and_nothing_sent() {
 }
 
 #[test]
-fn a_wrong_path_is_not_there() {
-    let mut venue = Venue::new(&SimSetup::default());
+fn the_path_tells_the_product_whatever_the_address_and_a_wrong_one_is_not_there() {
+    let mut venue = Venue::new(&SimSetup { seed: 3, ..SimSetup::default() });
     let mut out = Vec::new();
-    for (endpoint, path) in [(0, "/ws"), (0, "/v5/public/linear"), (9, "/v5/public/spot")] {
+    for path in ["/ws", "/v5/public/spread", ""] {
         out.clear();
-        venue.sim.on(SimInput::Open { peer: Peer(1), endpoint, path }, START, &mut out);
+        venue.sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path }, START, &mut out);
         assert!(matches!(out[0], SimAction::Close { code: 0, .. }), "{path}");
     }
+    venue.sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path: "/v5/public/inverse" }, START, &mut out);
+    assert_eq!(venue.say(1, &subscribe(&["publicTrade.BTCUSD"]))[0]["success"], true);
 }
