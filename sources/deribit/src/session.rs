@@ -39,8 +39,6 @@ pub struct DeribitSession {
     notes: Notes,
     scratch: Scratch,
     login: Standpoint,
-    /// Whether the venue said that trading stands still.
-    locked: bool,
     last_recv: Ts,
     /// When we asked whether it is there; cleared by whatever comes.
     asked_at: Option<Ts>,
@@ -59,7 +57,6 @@ impl DeribitSession {
             notes: Notes::default(),
             scratch: Scratch::default(),
             login: Standpoint::None,
-            locked: false,
             last_recv: Ts::default(),
             asked_at: None,
         }
@@ -99,7 +96,7 @@ impl Session for DeribitSession {
 
 impl DeribitSession {
     fn opened(&mut self, now: Ts, out: &mut Vec<Action>) {
-        (self.last_recv, self.asked_at, self.open, self.locked) = (now, None, true, false);
+        (self.last_recv, self.asked_at, self.open) = (now, None, true);
         self.table.all_mut().for_each(table::Listed::reset);
         if self.reading {
             return;

@@ -187,10 +187,11 @@ impl DeribitSession {
         if let Some(state) = row.state
             && listed.wants(Channel::Status)
         {
-            let halted = listed.status == Some(Status::Halted);
             let status = listing::status(state);
             // While the platform is locked tickers say what was.
-            if !(halted && status == Status::Trading && self.locked) {
+            if listed.before.is_some() {
+                listed.before = Some(status);
+            } else {
                 listed.tell_status(status, row.ts, now, out);
             }
         }
@@ -305,7 +306,6 @@ impl DeribitSession {
             return Ok(());
         };
         out.push(Action::Control("platform_state"));
-        self.locked = halted;
         for listed in self.table.all_mut() {
             let over = platform.index.is_none_or(|index| {
                 listing::index_of(&listed.instrument).is_some_and(|own| own.as_bytes() == index)
@@ -314,10 +314,13 @@ impl DeribitSession {
             if !over || !tradable || !listed.wants(Channel::Status) {
                 continue;
             }
-            if halted {
+            if !halted {
+                if let Some(before) = listed.before.take() {
+                    listed.tell_status(before, None, now, out);
+                }
+            } else if listed.before.is_none() {
+                listed.before = Some(listed.status.clone().unwrap_or(Status::Trading));
                 listed.tell_status(Status::Halted, None, now, out);
-            } else if listed.status == Some(Status::Halted) {
-                listed.tell_status(Status::Trading, None, now, out);
             }
         }
         Ok(())

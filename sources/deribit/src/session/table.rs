@@ -24,6 +24,8 @@ pub(super) struct Listed {
     pub bar: Option<Bar>,
     /// The state told last.
     pub status: Option<Status>,
+    /// The state before trading stood still everywhere.
+    pub before: Option<Status>,
     /// It has quotes of their own, so that those in tickers are passed over.
     pub quoted: bool,
     /// It has funding of its own, so that the one in tickers is passed over.
@@ -44,6 +46,7 @@ impl Listed {
             book: Book::default(),
             bar: None,
             status: None,
+            before: None,
             quoted: false,
             funded: false,
             wants,
@@ -60,7 +63,8 @@ impl Listed {
     /// As on a new connection.
     pub fn reset(&mut self) {
         self.book.reset();
-        (self.bar, self.status, self.quoted, self.funded) = (None, None, false, false);
+        (self.bar, self.status, self.before) = (None, None, None);
+        (self.quoted, self.funded) = (false, false);
     }
 
     /// Takes a wider definition that holds the number which did not fit.
