@@ -20,15 +20,11 @@ fn fixtures() -> Vec<PathBuf> {
 
 fn inputs(path: &Path) -> Vec<(String, Vec<u8>)> {
     let body = std::fs::read(path).unwrap();
-    match path.file_name().and_then(|n| n.to_str()) {
-        Some("rest_instruments.json") => {
-            vec![("https://www.deribit.com/api/v2/public/get_instruments?currency=BTC".to_owned(), body)]
-        }
-        _ => {
-            let text = String::from_utf8(body).unwrap();
-            text.lines().map(|line| (String::new(), line.as_bytes().to_vec())).collect()
-        }
+    if path.ends_with("rest_instruments.json") {
+        return vec![("https://www.deribit.com/api/v2/public/get_instruments?currency=BTC".to_owned(), body)];
     }
+    let text = String::from_utf8(body).unwrap();
+    text.lines().map(|line| (String::new(), line.as_bytes().to_vec())).collect()
 }
 
 fn feed(session: &mut dyn Session, url: &str, bytes: &[u8], out: &mut Vec<Action>) {
