@@ -5,6 +5,7 @@
 mod emit;
 mod gzip;
 mod listing;
+mod number;
 mod parse;
 mod product;
 mod rest;
@@ -13,6 +14,7 @@ mod session;
 mod sim;
 mod subscribe;
 mod sync;
+mod topic;
 
 use model::{Channel, Instrument, Proof, SourceName};
 use source::{

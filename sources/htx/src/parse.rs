@@ -1,112 +1,12 @@
 //! Bytes to rows: the envelope of a frame, books and trades. The slower channels are in [`rows`](crate::rows).
 
 use crate::emit::Sink;
-use model::{Body, Channel, Decimal, Instrument, Level, Qty, Scale, Side, Trade, TradeId, Ts};
-use source::{Cursor, Field, Malformed, What};
-use std::sync::Arc;
+use crate::number::{Numbers, ms, whole};
+use model::{Body, Channel, Level, Side, Trade, TradeId, Ts};
+use source::{Cursor, Malformed, What};
 
 /// What was read, or why not.
 pub type Result<T> = std::result::Result<T, Malformed>;
-
-/// A channel of the venue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `market.$s.trade.detail`
-    Trades,
-    /// `market.$s.mbp.150`: changes, numbered by `seqNum`.
-    Mbp,
-    /// `market.$s.depth.size_150.high_freq`: a snapshot and changes, numbered by `version`.
-    HighFreq,
-    /// `market.$s.depth.step0`, `market.$s.mbp.refresh.20`: whole each time.
-    Whole,
-    /// `market.$s.bbo`
-    Quote,
-    /// `market.$s.detail`, `market.$s.ticker`
-    DayStats,
-    /// `market.$s.kline.1min`
-    Bars,
-    /// `market.$s.mark_price.1min`
-    MarkPrice,
-    /// `market.$s.index.1min`
-    IndexPrice,
-    /// `market.$s.open_interest`, which recorders write from REST answers.
-    OpenInterest,
-    /// `market.tickers`
-    Tickers,
-    /// `public.$s.funding_rate`
-    Funding,
-    /// `public.$s.liquidation_orders`
-    Liquidations,
-    /// `public.$s.contract_info`
-    Contracts,
-    /// Known, and of no use to us.
-    Aside(&'static str),
-    /// Any other.
-    Other,
-}
-
-/// A topic taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topic<'a> {
-    /// The symbol; `*` or a coin in some notifications, empty where the topic is of all.
-    pub symbol: &'a [u8],
-    /// What it is to us.
-    pub kind: Kind,
-    /// What stands after the last point: `1min`, `150`.
-    pub tail: &'a [u8],
-}
-
-/// Takes a topic apart: `market.btcusdt.kline.1min`, `public.*.funding_rate`.
-pub fn topic(text: &[u8]) -> Topic<'_> {
-    let last = |text: &[u8]| text.iter().rposition(|b| *b == b'.').unwrap_or(0);
-    let tail = text.get(last(text) + 1..).unwrap_or_default();
-    let (symbol, kind) = if let Some(rest) = text.strip_prefix(b"market.") {
-        let end = rest.iter().position(|b| *b == b'.').unwrap_or(rest.len());
-        match (rest.get(..end).unwrap_or_default(), rest.get(end + 1..)) {
-            (b"tickers" | b"overview", None) => (&b""[..], Kind::Tickers),
-            (symbol, Some(what)) => (symbol, market(what)),
-            (symbol, None) => (symbol, Kind::Other),
-        }
-    } else if let Some(rest) = text.strip_prefix(b"public.") {
-        let symbol = rest.get(..last(rest)).unwrap_or_default();
-        (symbol, notice(tail))
-    } else {
-        (&b""[..], Kind::Other)
-    };
-    Topic { symbol, kind, tail }
-}
-
-fn market(what: &[u8]) -> Kind {
-    let starts = |prefix: &[u8]| what.starts_with(prefix);
-    match what {
-        b"trade.detail" => Kind::Trades,
-        b"bbo" => Kind::Quote,
-        b"detail" | b"ticker" => Kind::DayStats,
-        b"open_interest" => Kind::OpenInterest,
-        b"option_market_index" => Kind::Aside("sensitivities of a retired option"),
-        _ if starts(b"mbp.refresh.") => Kind::Whole,
-        _ if starts(b"mbp.") => Kind::Mbp,
-        _ if starts(b"depth.size_") && what.ends_with(b".high_freq") => Kind::HighFreq,
-        _ if starts(b"depth.step") => Kind::Whole,
-        _ if starts(b"kline.") => Kind::Bars,
-        _ if starts(b"mark_price.") => Kind::MarkPrice,
-        _ if starts(b"index.") => Kind::IndexPrice,
-        _ if starts(b"basis.") => Kind::Aside("basis"),
-        _ if starts(b"premium_index.") => Kind::Aside("premium index"),
-        _ if starts(b"estimated_rate.") => Kind::Aside("estimated rate"),
-        _ => Kind::Other,
-    }
-}
-
-fn notice(what: &[u8]) -> Kind {
-    match what {
-        b"funding_rate" => Kind::Funding,
-        b"liquidation_orders" => Kind::Liquidations,
-        b"contract_info" => Kind::Contracts,
-        b"heartbeat" => Kind::Aside("heartbeat of the venue's system"),
-        _ => Kind::Other,
-    }
-}
 
 /// What stands around the data of a frame.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,78 +112,6 @@ fn rest<'a>(head: &mut Head<'a>, c: &mut Cursor<'a>, key: &'a [u8]) -> Result<()
 /// A text without its quotes, or whatever else stands there.
 fn plain<'a>(c: &mut Cursor<'a>) -> Result<&'a [u8]> {
     if c.peek() == Some(b'"') { c.str() } else { c.skip() }
-}
-
-/// Milliseconds, with or without quotes, or nothing.
-#[inline]
-pub fn ms(c: &mut Cursor<'_>) -> Result<Option<Ts>> {
-    let text = c.number()?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if text.len() <= 18 && text.iter().all(u8::is_ascii_digit) {
-        let value = text.iter().fold(0_i64, |v, d| v * 10 + i64::from(d - b'0'));
-        return Ok(Some(Ts::from_ms(value)));
-    }
-    model::parse_mantissa(text, 0).map(|ms| Some(Ts::from_ms(ms))).map_err(|e| c.fault(What::Number(e)))
-}
-
-/// A whole number, also in scientific notation.
-#[inline]
-pub fn whole(c: &mut Cursor<'_>) -> Result<u64> {
-    let text = c.number()?;
-    if !text.is_empty() && text.len() <= 18 && text.iter().all(u8::is_ascii_digit) {
-        return Ok(text.iter().fold(0_u64, |v, d| v * 10 + u64::from(d - b'0')));
-    }
-    let value = model::parse_mantissa(text, 0).map_err(|e| c.fault(What::Number(e)))?;
-    u64::try_from(value).map_err(|_| c.fault(What::Rule("a number of a state is below zero")))
-}
-
-/// How finely quantities are read unless larger ones need the room.
-pub const FINEST: Scale = 10;
-
-/// How the numbers of an instrument are read.
-#[derive(Clone, Copy, Debug)]
-pub struct Numbers<'i> {
-    /// With the scales.
-    pub instrument: &'i Arc<Instrument>,
-    /// Digits of quantities after this one are cut off: the venue adds up binary fractions, of which 17 figures come out,
-    /// beside quantities that leave no room for so many.
-    pub finest: Scale,
-}
-
-impl Numbers<'_> {
-    /// A price.
-    #[inline]
-    pub fn px(self, c: &mut Cursor<'_>) -> Result<model::Px> {
-        c.px(self.instrument.px_scale)
-    }
-
-    /// A quantity.
-    #[inline]
-    pub fn qty(self, c: &mut Cursor<'_>) -> Result<Qty> {
-        match c.qty(self.instrument.qty_scale) {
-            Err(Malformed { at, what: What::Scale(Field::Qty, number) }) if number.scale() > self.finest => {
-                let cut = cut(number, self.finest);
-                let held = cut.mantissa_at(self.instrument.qty_scale).map(Qty);
-                held.ok_or(Malformed { at, what: What::Scale(Field::Qty, cut) })
-            }
-            read => read,
-        }
-    }
-}
-
-/// A number without the digits after so many, and never nothing where there was something.
-#[cold]
-fn cut(number: Decimal, digits: Scale) -> Decimal {
-    let text = number.to_string();
-    let point = text.find('.').unwrap_or(text.len());
-    let end = text.len().min(point + 1 + usize::from(digits));
-    let kept = text.get(..end).unwrap_or(&text);
-    match Decimal::parse(kept.trim_end_matches('.').as_bytes()) {
-        Ok(kept) if !kept.is_zero() || number.is_zero() => kept,
-        _ => Decimal::new(1, digits),
-    }
 }
 
 /// One row of a book channel without its levels, which are in a [`Scratch`].
@@ -469,54 +297,6 @@ fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn topics_are_taken_apart() {
-        for (text, symbol, kind, tail) in [
-            ("market.btcusdt.trade.detail", "btcusdt", Kind::Trades, "detail"),
-            ("market.btcusdt.mbp.150", "btcusdt", Kind::Mbp, "150"),
-            ("market.btcusdt.mbp.refresh.20", "btcusdt", Kind::Whole, "20"),
-            ("market.BTC-USDT.depth.size_150.high_freq", "BTC-USDT", Kind::HighFreq, "high_freq"),
-            ("market.BTC_CQ.depth.step7", "BTC_CQ", Kind::Whole, "step7"),
-            ("market.btcusdt.kline.1min", "btcusdt", Kind::Bars, "1min"),
-            ("market.BTC-USD.index.1min", "BTC-USD", Kind::IndexPrice, "1min"),
-            ("market.tickers", "", Kind::Tickers, "tickers"),
-            ("public.*.liquidation_orders", "*", Kind::Liquidations, "liquidation_orders"),
-            ("public.BTC-USDT.funding_rate", "BTC-USDT", Kind::Funding, "funding_rate"),
-            ("market.x.new.thing", "x", Kind::Other, "thing"),
-            ("accounts.update", "", Kind::Other, "update"),
-        ] {
-            let read = topic(text.as_bytes());
-            assert_eq!(read, Topic { symbol: symbol.as_bytes(), kind, tail: tail.as_bytes() }, "{text}");
-        }
-    }
-
-    #[test]
-    fn digits_for_which_there_is_no_room_are_cut_off_and_something_stays_something() {
-        let instrument = |qty_scale| {
-            let made = Instrument::provisional("v", "spot", "x", model::InstrumentKind::Spot);
-            Arc::new(Instrument { qty_scale, ..made })
-        };
-        for (text, scale, finest, read) in [
-            ("3307.9982700421942", 10, 10, Ok(33_079_982_700_421)),
-            ("3307.9982700421942", 4, 4, Ok(33_079_982)),
-            ("1.5E-12", 10, 10, Ok(1)),
-            ("0.25", 4, 10, Ok(2_500)),
-            ("0", 4, 4, Ok(0)),
-            ("3307.9982700421942", 4, 10, Err("3307.9982700421")),
-            ("0.12345", 4, 10, Err("0.12345")),
-        ] {
-            let made = instrument(scale);
-            let got = Numbers { instrument: &made, finest }.qty(&mut Cursor::new(text.as_bytes()));
-            match (got, read) {
-                (Ok(got), Ok(read)) => assert_eq!(got, Qty(read), "{text}"),
-                (Err(Malformed { what: What::Scale(Field::Qty, number), .. }), Err(text)) => {
-                    assert_eq!(number, Decimal::parse(text.as_bytes()).unwrap());
-                }
-                other => panic!("{text}: {other:?}"),
-            }
-        }
-    }
 
     #[test]
     fn the_data_are_found_in_whatever_order_the_keys_come() {

@@ -1,7 +1,8 @@
 //! Rows of the slower channels to events.
 
 use crate::emit::Sink;
-use crate::parse::{Numbers, Result, ms, whole};
+use crate::number::{Numbers, ms, whole};
+use crate::parse::Result;
 use crate::product::Product;
 use model::{
     Bar, Body, Channel, DayStats, Decimal, Funding, Instrument, Level, Liquidation, LongShortRatio,

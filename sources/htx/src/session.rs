@@ -1,5 +1,6 @@
 //! Our end of one connection: a match over [`Input`].
 
+mod acks;
 mod books;
 mod data;
 mod lanes;
@@ -8,7 +9,8 @@ mod table;
 
 use crate::emit::Notes;
 use crate::gzip::{Inflater, is_member};
-use crate::parse::{self, Head, Kind, Scratch, topic as taken_apart};
+use crate::parse::{self, Head, Scratch};
+use crate::topic::{Kind, topic as taken_apart};
 use lanes::Lanes;
 use model::{Channel, GapCause, InstrumentId, LaneFact, Ts};
 use poll::Polls;

@@ -6,10 +6,13 @@ mod feeds;
 mod notices;
 mod peers;
 mod rest;
+mod says;
+mod socket;
 mod world;
 
 use crate::gzip::{Inflater, is_member};
-use crate::parse::{self, Kind};
+use crate::parse;
+use crate::topic::{Kind, topic as taken_apart};
 use model::Ts;
 use peers::Peers;
 use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
@@ -143,7 +146,7 @@ impl Sim for HtxSim {
         });
         read.ok()?;
         let topic = head.topic.filter(|_| head.data)?;
-        let fresh = match parse::topic(topic).kind {
+        let fresh = match taken_apart(topic).kind {
             Kind::Mbp => head.rep,
             Kind::HighFreq => whole,
             _ => true,

@@ -1,8 +1,8 @@
 //! Wants to topics, topics to connections and frames.
 
-use crate::parse::{Kind, topic as taken_apart};
 use crate::product::{FEED, INDEX, Product, index_of};
 use crate::rows::INTERVALS;
+use crate::topic::{Kind, topic as taken_apart};
 use model::{Channel, InstrumentKind};
 use source::{Options, Shard, Want};
 

@@ -2,7 +2,8 @@
 
 use super::answer;
 use crate::emit::{Notes, Sink, event};
-use crate::parse::{FINEST, Numbers, Result, trades};
+use crate::number::{FINEST, Numbers};
+use crate::parse::{Result, trades};
 use crate::product::Product;
 use crate::rows::{INTERVALS, Sums};
 use model::{Bar, Body, Channel, Event, Ts};

@@ -3,8 +3,9 @@
 use super::HtxSession;
 use super::table::Listed;
 use crate::emit::event;
-use crate::parse::{BookRow, Head, Kind, Result, book_row};
+use crate::parse::{BookRow, Head, Result, book_row};
 use crate::sync::{Chain, Seed, State, Step, seed};
+use crate::topic::Kind;
 use model::{Body, Channel, Delta, Gap, GapCause, LaneFact, Levels, Snapshot, Ts};
 use source::{Action, Cursor, What};
 

@@ -2,10 +2,10 @@
 
 use super::table::Table;
 use super::{HtxSession, TIMER_CHORES};
-use crate::parse::{Head, Kind, topic as taken_apart};
 use crate::product::Product;
 use crate::rows::interval;
-use crate::subscribe::{Topic, asked, begin, end, request, topic};
+use crate::subscribe::{Topic, begin, end, request, topic};
+use crate::topic::{Kind, topic as taken_apart};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{Bar, Channel, GapCause, LaneFact, Ts};
@@ -14,13 +14,11 @@ use source::{Action, Options, Shard, Want};
 /// The first pause before something is asked for again that was not acknowledged; it doubles each time.
 const RETRY_MS: u64 = 10_000;
 /// The first pause after a refusal, or where nothing came; it doubles each time.
-const REFUSED_MS: u64 = 30_000;
+pub(super) const REFUSED_MS: u64 = 30_000;
 /// How long a pushed snapshot may take, at first.
-const SNAPSHOT_MS: u64 = 5_000;
+pub(super) const SNAPSHOT_MS: u64 = 5_000;
 /// How often a pause doubles.
 const DOUBLINGS_MAX: u32 = 6;
-/// How long after the acknowledgement a book is asked for, so that changes have begun to come.
-const SETTLE_MS: u64 = 250;
 /// The venue answers one request each 100 ms.
 const REQUEST_MS: u64 = 120;
 /// How much older than the subscription a trade may be and count as new: clocks differ.
@@ -30,7 +28,7 @@ const TOPICS_MAX: usize = 100_000;
 
 /// How a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Asked,
     Acked,
     Refused,
@@ -50,15 +48,15 @@ pub(super) struct Sub {
     pub since: Option<Ts>,
     /// Something of it came since it was asked for.
     pub heard: bool,
-    standing: Standing,
+    pub standing: Standing,
     /// The venue may hold it on this connection, so that it must be ended before it is asked for again.
-    known: bool,
+    pub known: bool,
     /// When to ask again, unless what is waited for comes.
-    due: Option<Ts>,
+    pub due: Option<Ts>,
     /// How often it was asked for without getting what is waited for.
-    tries: u32,
+    pub tries: u32,
     /// The acknowledgement was told.
-    told: bool,
+    pub told: bool,
 }
 
 impl Sub {
@@ -182,7 +180,8 @@ impl Lanes {
     /// The subscription of a book is to be made anew.
     pub fn restart(&mut self, at: usize, when: Ts) {
         if let Some(sub) = self.book_of(at).and_then(|n| self.subs.get_mut(n)) {
-            sub.due = Some(when);
+            // What came before does not count any more, also where it was never acknowledged.
+            (sub.due, sub.heard) = (Some(when), false);
         }
     }
 
@@ -205,7 +204,7 @@ impl Lanes {
     }
 }
 
-fn pause(first_ms: u64, tries: u32) -> u64 {
+pub(super) fn pause(first_ms: u64, tries: u32) -> u64 {
     first_ms << tries.saturating_sub(1).min(DOUBLINGS_MAX)
 }
 
@@ -341,90 +340,6 @@ impl HtxSession {
                 sub.due = Some(now.plus_ms(RETRY_MS));
             }
         }
-    }
-
-    /// A frame that acknowledges or refuses.
-    pub(super) fn control(&mut self, head: &Head<'_>, now: Ts, out: &mut Vec<Action>) {
-        let failed = head.status.is_some_and(|s| s != b"ok") || head.code.is_some_and(|c| c != b"0");
-        let ours = head.id.and_then(asked);
-        match (head.acked, head.op, ours) {
-            _ if failed => {
-                out.push(Action::Control("error"));
-                match ours {
-                    Some((b's', n)) => self.refused(n, head, now, out),
-                    Some((b'r', n)) => {
-                        if let Some(at) = self.lanes.subs.get(n).map(|s| s.at) {
-                            self.denied(at, now);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            (Some((true, topic)), ..) => {
-                out.push(Action::Control("subscribe"));
-                if let Some(n) = self.lanes.find(topic) {
-                    self.acked(n, now, out);
-                }
-            }
-            (_, Some(b"sub"), _) => {
-                out.push(Action::Control("subscribe"));
-                if let Some(n) = self.lanes.find(head.topic.unwrap_or_default()) {
-                    self.acked(n, now, out);
-                }
-            }
-            _ => out.push(Action::Control("unsubscribe")),
-        }
-    }
-
-    fn acked(&mut self, n: usize, now: Ts, out: &mut Vec<Action>) {
-        let Some(sub) = self.lanes.subs.get_mut(n).filter(|s| s.known && !s.lanes.is_empty()) else { return };
-        if sub.standing != Standing::Asked {
-            return;
-        }
-        sub.standing = Standing::Acked;
-        if sub.heard {
-            (sub.due, sub.tries) = (None, 0);
-        } else {
-            let first_ms = if sub.topic.kind == Kind::HighFreq { SNAPSHOT_MS } else { REFUSED_MS };
-            sub.due = Some(now.plus_ms(pause(first_ms, sub.tries)));
-        }
-        let again = std::mem::replace(&mut sub.told, true);
-        for (at, channel) in &sub.lanes {
-            let Some(listed) = self.table.get_mut(*at) else { continue };
-            if !again {
-                listed.fact(*channel, LaneFact::Acked, now, out);
-            }
-            if *channel != Channel::Book || listed.book.chain.live() {
-                continue;
-            }
-            if !again {
-                listed.fact(*channel, LaneFact::Syncing("waiting for a snapshot".into()), now, out);
-            }
-            if sub.topic.kind == Kind::Mbp {
-                listed.book.request_at = Some(now.plus_ms(SETTLE_MS));
-            }
-        }
-        self.lanes.pending = true;
-    }
-
-    fn refused(&mut self, n: usize, head: &Head<'_>, now: Ts, out: &mut Vec<Action>) {
-        let Some(sub) = self.lanes.subs.get_mut(n).filter(|s| s.known && s.standing == Standing::Asked)
-        else {
-            return;
-        };
-        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        let words = format!("{}: {}", text(head.code), text(head.words));
-        (sub.standing, sub.known, sub.heard, sub.told) = (Standing::Refused, false, true, false);
-        sub.due = Some(now.plus_ms(pause(REFUSED_MS, sub.tries)));
-        for (at, channel) in &sub.lanes {
-            let Some(listed) = self.table.get_mut(*at) else { continue };
-            if *channel == Channel::Book {
-                listed.gap(GapCause::VenueReset, now, out);
-                listed.book.reset();
-            }
-            listed.fact(*channel, LaneFact::Refused(words.as_str().into()), now, out);
-        }
-        self.lanes.pending = true;
     }
 }
 

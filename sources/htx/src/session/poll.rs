@@ -3,10 +3,11 @@
 use super::HtxSession;
 use crate::emit::event;
 use crate::listing;
-use crate::parse::{Kind, Result};
+use crate::parse::Result;
 use crate::product::{PRODUCTS, Product};
 use crate::rows;
 use crate::subscribe::polled;
+use crate::topic::Kind;
 use model::{Body, Channel, LaneFact, Ts};
 use source::{Action, Cursor, Malformed, Want, What};
 
@@ -233,7 +234,7 @@ impl HtxSession {
                     data = Some(c.clone());
                     c.skip()?;
                 }
-                b"ts" => ts = crate::parse::ms(c)?,
+                b"ts" => ts = crate::number::ms(c)?,
                 _ => {
                     c.skip()?;
                 }

@@ -3,7 +3,7 @@
 use super::books::Book;
 use crate::emit::event;
 use crate::listing;
-use crate::parse::{FINEST, Numbers};
+use crate::number::{FINEST, Numbers};
 use crate::product::Product;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;

@@ -3,8 +3,8 @@
 use super::HtxSim;
 use super::encode::{px, side};
 use super::world::Print;
-use crate::parse::Kind;
 use crate::product::Product;
+use crate::topic::Kind;
 use model::{Instrument, InstrumentKind, Ts};
 use source::SimAction;
 
