@@ -140,11 +140,10 @@ fn looks_like_ours(bytes: &[u8]) -> bool {
     }
     match (f.kind, f.feed, f.event) {
         (Some(parse::Kind::Heartbeat), ..) => bytes.len() < 40,
-        (Some(parse::Kind::Other), ..) => false,
         (Some(kind), ..) => {
             let typed = matches!(f.word, Some(b"snapshot" | b"update")) && f.data.is_some();
             let of_all = matches!(kind, parse::Kind::Instrument | parse::Kind::Status);
-            typed && (of_all || found(b"\"symbol\""))
+            typed && kind != parse::Kind::Other && (of_all || found(b"\"symbol\""))
         }
         (None, Some(feed), _) => {
             let known =
@@ -185,7 +184,7 @@ mod tests {
             br#"{"jsonrpc":"2.0","method":"subscription","params":{"channel":"book.BTC-PERPETUAL.100ms","data":{}}}"#,
             br#"{"event":"info","version":2,"serverId":"x","platform":{"status":1}}"#,
             br#"{"event":"heartbeat"}"#,
-            br#"[17082,[[401597393,1574694475039,0.005,7244.9]]]"#,
+            b"[17082,[[401597393,1574694475039,0.005,7244.9]]]",
             b"garbage",
             b"",
         ] {

@@ -75,10 +75,11 @@ struct Contract<'a> {
     symbol: Cow<'a, str>,
     #[serde(borrow, default)]
     tick_size: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    contract_size: Option<&'a RawValue>,
-    #[serde(default)]
-    contract_value_trade_precision: Option<i8>,
+    #[serde(borrow, default, rename = "contractSize")]
+    size: Option<&'a RawValue>,
+    /// Digits of quantities after the point; below zero, how many zeros they end with.
+    #[serde(default, rename = "contractValueTradePrecision")]
+    digits: Option<i8>,
     #[serde(default)]
     tradeable: bool,
     #[serde(borrow, default)]
@@ -203,12 +204,12 @@ impl Contract<'_> {
             made = made.named(&base, &quote, &settle);
         }
         let tick = decimal(self.tick_size).filter(|d| !d.is_zero())?;
-        let digits = self.contract_value_trade_precision.unwrap_or(0);
+        let digits = self.digits.unwrap_or(0);
         let lot = match Scale::try_from(digits) {
             Ok(scale) => Decimal::new(1, scale),
             Err(_) => Decimal::new(10_i128.checked_pow(u32::from(digits.unsigned_abs()))?, 0),
         };
-        let size = decimal(self.contract_size).filter(|d| !d.is_zero());
+        let size = decimal(self.size).filter(|d| !d.is_zero());
         let inverse = made.symbol.as_bytes().get(1) == Some(&b'I');
         made.contract_size = size.filter(|size| inverse || *size != Decimal::new(1, 0));
         (made.px_scale, made.qty_scale) = (tick.scale(), lot.scale());

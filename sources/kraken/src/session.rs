@@ -3,6 +3,7 @@
 mod books;
 mod control;
 mod data;
+mod harm;
 mod lanes;
 mod poll;
 mod table;
@@ -11,8 +12,9 @@ use crate::emit::Notes;
 use crate::listing;
 use crate::parse::{self, Frame, Kind, Result};
 use crate::rows::Scratch;
+use harm::{Harm, take_back};
 use lanes::Lanes;
-use model::{Body, Channel, GapCause, Instrument, InstrumentId, LaneFact, Status, Ts};
+use model::{Channel, GapCause, Instrument, InstrumentId, LaneFact, Status, Ts};
 use source::{Action, Fault, Input, Malformed, Session, Shard, What};
 use std::sync::Arc;
 use table::Table;
@@ -190,7 +192,7 @@ impl KrakenSession {
             if let Err(fault) = self.old(bytes, now, out) {
                 take_back(out, before);
                 out.push(Action::Malformed(fault));
-                self.suffer(self.touched, fault, now, out);
+                self.suffer(self.touched.map_or(Harm::All, Harm::One), fault, now, out);
             }
             return;
         }
@@ -199,9 +201,7 @@ impl KrakenSession {
         if let Err(fault) = read {
             take_back(out, before);
             out.push(Action::Malformed(fault));
-            if let Some(which) = self.harmed(&f) {
-                self.suffer(which, fault, now, out);
-            }
+            self.suffer(self.harmed(&f), fault, now, out);
         }
     }
 
@@ -254,13 +254,13 @@ impl KrakenSession {
             }
             let read = matches!(kind, Kind::Book | Kind::Trade) && f.word.is_some();
             let known = kind == Kind::Heartbeat || read || kind == Kind::Other;
-            return if known { Ok(()) } else { Err(c_missing("data")) };
+            return if known { Ok(()) } else { Err(missing("data")) };
         };
         match kind {
             Kind::Book => match f.word {
                 Some(b"snapshot") => self.books(true, &mut c, now, out),
                 Some(b"update") => self.books(false, &mut c, now, out),
-                _ => Err(c_missing("type")),
+                _ => Err(missing("type")),
             },
             Kind::Trade => self.trades(&mut c, now, out),
             Kind::Ticker => self.tickers(&mut c, now, out),
@@ -324,38 +324,6 @@ impl KrakenSession {
         }
     }
 
-    /// Whose books a frame that could not be read may have been about: one, or (inner `None`) any; outer `None` where
-    /// no book is harmed.
-    fn harmed(&self, f: &Frame<'_>) -> Option<Option<usize>> {
-        if self.touched.is_some() {
-            return Some(self.touched);
-        }
-        match (f.kind, f.feed) {
-            _ if f.method || f.event.is_some() => None,
-            (Some(Kind::Book | Kind::Other), _) => Some(None),
-            (Some(_), _) => None,
-            (None, Some(b"book" | b"book_snapshot")) => {
-                Some(f.product.and_then(|product| self.table.known(product)))
-            }
-            (None, Some(b"trade" | b"trade_snapshot" | b"ticker" | b"ticker_lite" | b"heartbeat")) => None,
-            (None, _) => Some(None),
-        }
-    }
-
-    /// Books that a frame which could not be read may have been about start again.
-    fn suffer(&mut self, which: Option<usize>, fault: Malformed, now: Ts, out: &mut Vec<Action>) {
-        let cause = match fault.what {
-            What::Scale(..) => GapCause::Scale,
-            _ => GapCause::Malformed,
-        };
-        let places = which.map_or(0..self.table.len(), |at| at..at + 1);
-        for at in places {
-            if self.table.get_mut(at).is_some_and(|listed| listed.gap(cause, None, now, out)) {
-                self.lost(at, "a frame could not be read", now, out);
-            }
-        }
-    }
-
     /// Puts a definition in force. A book whose numbers cannot be written by it starts again.
     fn define(&mut self, instrument: &Arc<Instrument>, now: Ts, out: &mut Vec<Action>) {
         let (at, kept) = self.table.put(instrument);
@@ -396,19 +364,8 @@ impl KrakenSession {
     }
 }
 
-const fn c_missing(field: &'static str) -> Malformed {
+const fn missing(field: &'static str) -> Malformed {
     Malformed { at: 0, what: What::Missing(field) }
-}
-
-/// Takes out the data of a frame that turned out not to be whole; what was said of lanes and definitions stands.
-#[cold]
-fn take_back(out: &mut Vec<Action>, before: usize) {
-    let mut at = 0;
-    out.retain(|action| {
-        at += 1;
-        let stands = |body: &Body| matches!(body, Body::Gap(_) | Body::Lane(_) | Body::Instrument);
-        at <= before || !matches!(action, Action::Emit(event) if !stands(&event.body))
-    });
 }
 
 #[cfg(test)]

@@ -228,14 +228,16 @@ pub fn ticker(
 /// `["1542057314.748456","1542057360.435743","3586.70000","3586.70000","3586.60000","3586.60000","3586.68894","0.03373000",2]`
 pub fn ohlc(c: &mut Cursor<'_>, channel: &str, now: Ts) -> Result<Option<(Bar, Option<Ts>)>> {
     let at = c.position();
-    let [when, end, open, high, low, close, _, volume, trades] = texts::<9>(c)?;
+    let [when, _, open, high, low, close, _, volume, trades] = texts::<9>(c)?;
     let minutes = channel.strip_prefix("ohlc-").and_then(|n| n.parse().ok()).unwrap_or(0);
-    let (Some(name), Some(end)) = (interval(minutes), time::seconds(end)) else { return Ok(None) };
+    let (Some(name), Some(ts)) = (interval(minutes), time::seconds(when)) else { return Ok(None) };
     let number = |text: &[u8]| parse::decimal(text, at);
     let length = i64::try_from(minutes * 60_000_000_000).unwrap_or(i64::MAX);
+    // The end is given with a fraction that belongs to the last trade; intervals begin at multiples of their length.
+    let start = Ts(ts.0 - ts.0.rem_euclid(length));
     let bar = Bar {
         interval: name.into(),
-        start: Ts(end.0.saturating_sub(length)),
+        start,
         open: number(open)?,
         high: number(high)?,
         low: number(low)?,
@@ -243,7 +245,7 @@ pub fn ohlc(c: &mut Cursor<'_>, channel: &str, now: Ts) -> Result<Option<(Bar, O
         volume: number(volume)?,
         turnover: None,
         trades: Some(parse::unsigned(trades, at)?),
-        closed: end <= now,
+        closed: start.plus_ms(minutes * 60_000) <= now,
     };
-    Ok(Some((bar, time::seconds(when))))
+    Ok(Some((bar, Some(ts))))
 }

@@ -15,7 +15,7 @@ fn pair() -> Pair {
     pair
 }
 
-fn read(pair: &mut Pair, past: Past) -> Vec<Event> {
+fn read(pair: &mut Pair, past: &Past) -> Vec<Event> {
     let mut history = Kraken.rest().history(past.clone()).unwrap();
     let (mut all, mut reached) = (Vec::new(), past.from);
     while let Some(request) = history.request() {
@@ -77,7 +77,7 @@ fn trades_of_the_past_are_those_that_were_told() {
             .filter(|e| e.stamp.ts_event.is_some_and(|ts| ts >= span.0 && ts < span.1))
             .map(|e| e.body.clone())
             .collect();
-        let read: Vec<Body> = read(&mut pair, history).into_iter().map(|e| e.body).collect();
+        let read: Vec<Body> = read(&mut pair, &history).into_iter().map(|e| e.body).collect();
         assert!(read.len() > 100, "{symbol}: {}", read.len());
         assert_eq!(read, told, "{symbol}");
     }
@@ -99,7 +99,7 @@ fn a_hole_is_filled_by_its_ids_alone() {
         let (first, last) = (200, 330);
         let span = (at(first - 1), at(last + 1));
         let hole = past(&pair, symbol, Channel::Trades, span, Some((first, last)));
-        let read = read(&mut pair, hole);
+        let read = read(&mut pair, &hole);
         let ids: Vec<u64> = read
             .iter()
             .map(|e| match &e.body {
@@ -133,7 +133,7 @@ fn bars_of_the_past_are_those_that_were_told_as_over() {
                 told.insert(bar.start, bar.clone());
             }
         }
-        let read: Vec<_> = read(&mut pair, history)
+        let read: Vec<_> = read(&mut pair, &history)
             .into_iter()
             .map(|e| match e.body {
                 Body::Bar(bar) => bar,

@@ -323,7 +323,7 @@ impl KrakenSession {
                 }
             };
             let Err(fault) = read else { return Ok(()) };
-            super::take_back(out, before);
+            super::harm::take_back(out, before);
             listed.widen(&fault, now, out)?;
         }
     }

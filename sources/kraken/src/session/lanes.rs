@@ -262,8 +262,8 @@ impl KrakenSession {
         let mut refused = Vec::new();
         for i in which {
             // Without an answer in time a complaint that named nobody was about this one.
-            let silent = |s: &&mut Sub| s.standing == Standing::Asked && s.complaint.is_some();
-            if let Some(sub) = self.lanes.subs.get_mut(*i).filter(|s| silent(&s)) {
+            let silent = |s: &Sub| s.standing == Standing::Asked && s.complaint.is_some();
+            if let Some(sub) = self.lanes.subs.get_mut(*i).filter(|s| silent(s)) {
                 refused.push((*i, sub.complaint.take().unwrap_or_default()));
             }
         }

@@ -58,17 +58,14 @@ impl KrakenSession {
         };
         let Feed::Candles(minutes) = sub.topic.feed else { return };
         self.lanes.pending = true;
-        let bars = match answer.status {
-            200 => rest::candles(answer.body, minutes, now),
-            _ => {
-                sub.tries += 1;
-                let wait = pause(FAILED_MS, sub.tries).max(answer.retry_ms.unwrap_or(0));
-                sub.due = Some(now.plus_ms(wait));
-                out.push(Action::Control("a request failed"));
-                return;
-            }
-        };
-        let bars = match bars {
+        if answer.status != 200 {
+            sub.tries += 1;
+            let wait = pause(FAILED_MS, sub.tries).max(answer.retry_ms.unwrap_or(0));
+            sub.due = Some(now.plus_ms(wait));
+            out.push(Action::Control("a request failed"));
+            return;
+        }
+        let bars = match rest::candles(answer.body, minutes, now) {
             Ok((bars, _)) => bars,
             Err(fault) => {
                 sub.tries += 1;

@@ -67,7 +67,7 @@ pub fn trades(kind: &str, i: &Instrument, prints: &[Print]) -> String {
             word(p.aggressor),
             number(p.px.0, i.px_scale),
             number(p.qty.0, i.qty_scale),
-            if p.id % 3 == 0 { "market" } else { "limit" },
+            if p.id.is_multiple_of(3) { "market" } else { "limit" },
             p.id,
             time::write(p.at, 6)
         )

@@ -273,7 +273,7 @@ fn pair(coin: &Coin) -> String {
     let (key, old) = (key(&coin.base), names::old_pair(&format!("{}/USD", coin.base)));
     let (base, alt) = (asset(&coin.base), old.replace('/', ""));
     let (px, tick) = (coin.px_scale, decimals(1, coin.px_scale));
-    let fees = r#"[[0,0.4],[10000,0.35]]"#;
+    let fees = "[[0,0.4],[10000,0.35]]";
     let mut text =
         format!(r#""{key}":{{"altname":"{alt}","wsname":"{old}","aclass_base":"currency","base":"{base}","#);
     let _ = write!(
