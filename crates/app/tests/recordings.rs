@@ -43,6 +43,8 @@ fn sets(root: &Path) -> Vec<Vec<PathBuf>> {
             std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         for file in files {
+            // One JSON document of a snapshot and updates becomes lines of samples.
+            let file = if file.extension().is_some_and(|e| e == "json") { lines_of(&file) } else { file };
             match sets.last_mut().filter(|set| continues(set.last().unwrap(), &file)) {
                 Some(set) => set.push(file),
                 None => sets.push(vec![file]),
@@ -50,6 +52,18 @@ fn sets(root: &Path) -> Vec<Vec<PathBuf>> {
         }
     }
     sets
+}
+
+/// The frames of a document `{init, updates: […]}` as a file of samples.
+fn lines_of(document: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(document).unwrap();
+    let document_of: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let frames = std::iter::once(&document_of["init"]).chain(document_of["updates"].as_array().unwrap());
+    let line = |frame: &serde_json::Value| serde_json::json!({ "msg": frame.to_string() }).to_string() + "\n";
+    let name = document.with_extension("jsonl").file_name().unwrap().to_owned();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, frames.map(line).collect::<String>()).unwrap();
+    path
 }
 
 /// Whether a file is the next day of another: the same name but for the last digit of the date.
