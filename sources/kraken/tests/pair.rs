@@ -254,6 +254,9 @@ fn the_engine_may_ask_for_a_new_start_of_one_book() {
     assert!(pair.seen.gaps.is_empty());
 }
 
+/// The key of a subscription, and whether a client that starts there misses nothing.
+type Expected = Option<(&'static str, bool)>;
+
 #[test]
 fn in_front_of_a_recording_any_symbol_is_acknowledged_and_named() {
     let setup = SimSetup { tape: true, ..setup(1) };
@@ -265,7 +268,7 @@ fn in_front_of_a_recording_any_symbol_is_acknowledged_and_named() {
         assert!(keys.contains(&key), "{keys:?}");
     }
     assert_eq!(pair.seen.books.snapshots, 0, "no data of its own");
-    let frames: [(usize, &str, Option<(&str, bool)>); 9] = [
+    let frames: [(usize, &str, Expected); 9] = [
         (
             0,
             r#"{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[],"checksum":1}]}"#,

@@ -188,12 +188,12 @@ fn clean(reader: &Reader) {
 fn every_recorded_frame_is_read_and_every_book_is_proven() {
     for path in files(&["kraken", "kraken-futures"]) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".zst") {
+        if path.extension().is_none_or(|e| e != "zst") {
             continue;
         }
         let mut reader = Reader::new();
         let all = text(&path);
-        let read = if name.ends_with(".jsonl.zst") { json_line } else { text_line };
+        let read = if name.contains(".jsonl") { json_line } else { text_line };
         reader.read(all.lines().filter_map(read));
         println!("{name}: {:#?}", reader.tally);
         clean(&reader);
