@@ -6,7 +6,7 @@ use app::sources::SOURCES;
 use sim::{Faults, Plan};
 
 /// Seeds of each source; enough that each fault strikes many times, few enough for every run of the tests.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 30;
 
 #[test]
 fn after_every_mix_of_faults_every_book_equals_its_simulators() {
