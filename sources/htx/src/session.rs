@@ -122,16 +122,17 @@ impl HtxSession {
     fn text(&mut self, bytes: &[u8], now: Ts, out: &mut Vec<Action>) {
         let mark = out.len();
         let (head, read) = parse::frame(bytes, |head, c| self.data(head, c, now, out));
-        if let (Some(ts), Some(ours)) = (head.ts, out.get_mut(mark..)) {
-            data::stamp(ours, ts);
-        }
         if let Some(key) = head.unknown {
             self.notes.unknown(b"frame", key, out);
         }
         if let Err(fault) = read {
+            data::forget_timeless(out, mark);
             out.push(Action::Malformed(fault));
             self.suffer(&head, fault, now, out);
             return;
+        }
+        if let (Some(ts), Some(ours)) = (head.ts, out.get_mut(mark..)) {
+            data::stamp(ours, ts);
         }
         match head {
             Head { ping: Some(number), .. } => self.pong(number, false, out),

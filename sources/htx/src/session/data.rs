@@ -9,7 +9,7 @@ use crate::parse::{self, Head, Result};
 use crate::product::Product;
 use crate::rows::{self, Sums};
 use crate::topic::{Kind, topic as taken_apart};
-use model::{Bar, Body, Channel, Instrument, Ts};
+use model::{Bar, Body, Channel, Event, Instrument, Ts};
 use source::{Action, Cursor, What};
 use std::sync::Arc;
 
@@ -275,6 +275,20 @@ pub(super) fn stamp(actions: &mut [Action], ts: Ts) {
             event.stamp.ts_event = Some(ts);
         }
     }
+}
+
+/// Takes out events of a frame that could not be read to its end, where their time would have stood.
+#[cold]
+pub(super) fn forget_timeless(out: &mut Vec<Action>, from: usize) {
+    let mut at = 0;
+    out.retain(|action| {
+        at += 1;
+        let timeless = |e: &Event| {
+            let said = matches!(e.body, Body::Lane(_) | Body::Gap(_) | Body::Instrument);
+            e.stamp.ts_event.is_none() && !said && !e.channel.is_book()
+        };
+        !(from < at && matches!(action, Action::Emit(e) if timeless(e)))
+    });
 }
 
 /// Takes out the events of a part that could not be read, or will be read again; what else was said stands.

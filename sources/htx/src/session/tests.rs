@@ -76,11 +76,13 @@ impl World {
     }
 
     fn events(&self) -> Vec<&Event> {
-        let event = |a| match a {
-            &Action::Emit(ref e) => Some(e),
-            _ => None,
-        };
-        self.out.iter().filter_map(event).collect()
+        let mut all = Vec::new();
+        for action in &self.out {
+            if let Action::Emit(event) = action {
+                all.push(event);
+            }
+        }
+        all
     }
 
     /// What was told of books and lanes, in short.
