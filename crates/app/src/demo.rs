@@ -105,7 +105,7 @@ pub async fn run(args: Args) -> Result<u8> {
     let venues = venues(None, &setup, 0, &stopped).await?;
     let config = config(&args, &venues).await;
     let platform = Platform::start(config).await?;
-    print_where(&platform, args.json.then(|| addresses(&venues)), args.json);
+    print_where(&platform, Some(&addresses(&venues)), args.json);
     if !args.json {
         for venue in &venues {
             let addrs: Vec<String> =

@@ -73,6 +73,9 @@ fn faults(text: &str) -> std::result::Result<FrameFaults, String> {
     Ok(faults)
 }
 
+/// A simulator that is not on a port yet, and whose it is.
+type Standing = (&'static dyn Source, Box<dyn Sim>);
+
 /// One source's simulator.
 pub struct Venue {
     /// Whose.
@@ -104,11 +107,7 @@ pub fn addresses(venues: &[Venue]) -> serde_json::Value {
     serde_json::Value::Object(venues.iter().map(of).collect())
 }
 
-async fn host(
-    sims: Vec<(&'static dyn Source, Box<dyn Sim>)>,
-    mut port: u16,
-    stop: &watch::Receiver<bool>,
-) -> Result<Vec<Venue>> {
+async fn host(sims: Vec<Standing>, mut port: u16, stop: &watch::Receiver<bool>) -> Result<Vec<Venue>> {
     let mut all = Vec::new();
     for (source, sim) in sims {
         let count = source.spec().endpoints.len() as u16;
@@ -167,7 +166,7 @@ pub async fn run(args: Args) -> Result<u8> {
 }
 
 /// The recordings, by whose they are.
-fn recordings(args: &Args, setup: &SimSetup) -> Result<Vec<(&'static dyn Source, Box<dyn Sim>)>> {
+fn recordings(args: &Args, setup: &SimSetup) -> Result<Vec<Standing>> {
     let forced = args.source.as_deref().and_then(named);
     let mut of_source: BTreeMap<&'static str, Vec<Record>> = BTreeMap::new();
     for path in &args.tape {
@@ -197,7 +196,7 @@ fn recordings(args: &Args, setup: &SimSetup) -> Result<Vec<(&'static dyn Source,
         }
     }
     let playback = Playback { speed: args.speed, faults: args.faults, seed: args.seed };
-    let mut all: Vec<(&'static dyn Source, Box<dyn Sim>)> = Vec::new();
+    let mut all: Vec<Standing> = Vec::new();
     for (name, records) in of_source {
         let Some(source) = named(name) else { continue };
         let (recording, homeless) = Recording::new(source, setup, records.into_iter(), playback);

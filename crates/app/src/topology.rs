@@ -106,7 +106,7 @@ pub async fn run(config: Config, json: bool) -> Result<u8> {
 }
 
 /// Prints where to look; as JSON with the addresses of the simulators, where there are any.
-pub fn print_where(platform: &Platform, simulators: Option<serde_json::Value>, json: bool) {
+pub fn print_where(platform: &Platform, simulators: Option<&serde_json::Value>, json: bool) {
     let addrs = &platform.running.addrs;
     if json {
         println!(

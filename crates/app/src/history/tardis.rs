@@ -88,6 +88,7 @@ impl Tardis {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one row is one of five kinds, each a few lines")]
     fn row(&mut self, row: &[&str], out: &mut Vec<Event>) -> Result<(), Fault> {
         let text = |name: &str| self.columns.get(name).and_then(|at| row.get(*at)).copied().unwrap_or("");
         let time = |name: &str| -> Result<Ts, Fault> {
