@@ -54,6 +54,9 @@ pub(super) struct Feed {
     pub every_ms: u64,
     pub shown: Shown,
     pub dirty: bool,
+    /// Its service began again; it does so once at most, as it is rare, and numbers that come a third time would name no
+    /// state at all.
+    again: bool,
     /// The book before each of the last pushes, and the push.
     pub past: VecDeque<(Shown, Vec<u8>)>,
 }
@@ -197,9 +200,16 @@ impl World {
             _ => return None,
         };
         let place = state.feeds.iter().position(|f| f.depth == depth).unwrap_or_else(|| {
-            let u = 1_000 + (state.seq ^ u64::from(depth).wrapping_mul(0x9e37_79b9)) % 9_000_000;
+            let u = 1_000_000 + (state.seq ^ u64::from(depth).wrapping_mul(0x9e37_79b9)) % 9_000_000;
             let shown = top(truth, depth, u);
-            state.feeds.push(Feed { depth, every_ms, shown, dirty: false, past: VecDeque::new() });
+            state.feeds.push(Feed {
+                depth,
+                every_ms,
+                shown,
+                dirty: false,
+                again: false,
+                past: VecDeque::new(),
+            });
             state.feeds.len() - 1
         });
         state.feeds.get_mut(place)
@@ -241,11 +251,13 @@ impl World {
         let tick = truth.instrument.tick.and_then(|t| t.mantissa_at(truth.instrument.px_scale)).unwrap_or(1);
         let feed = self.states.get_mut(at)?.feeds.get_mut(place)?;
         feed.dirty = false;
+        let again = again && !feed.again;
         let u = if again { 1 } else { feed.shown.u + 1 };
         let next = top(truth, feed.depth, u);
         if next.bids == feed.shown.bids && next.asks == feed.shown.asks {
             return None;
         }
+        feed.again |= again;
         let before = std::mem::replace(&mut feed.shown, next);
         let now = &feed.shown;
         if again {
