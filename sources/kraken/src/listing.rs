@@ -22,7 +22,7 @@ struct Pairs<'a> {
     #[serde(borrow)]
     error: Vec<Cow<'a, str>>,
     #[serde(borrow, default)]
-    result: BTreeMap<Cow<'a, str>, RestPair<'a>>,
+    result: BTreeMap<Cow<'a, str>, &'a RawValue>,
 }
 
 /// `{"altname":"XBTUSD","wsname":"XBT/USD","base":"XXBT","quote":"ZUSD","pair_decimals":1,"lot_decimals":8,"tick_size":"0.1","status":"online"}`
@@ -42,7 +42,7 @@ struct RestPair<'a> {
 #[derive(Deserialize)]
 struct Listing<'a> {
     #[serde(borrow, default)]
-    pairs: Vec<Pair<'a>>,
+    pairs: Vec<&'a RawValue>,
 }
 
 /// `{"symbol":"BTC/USD","base":"BTC","quote":"USD","status":"online","qty_precision":8,"qty_increment":1e-08,"price_precision":1,"price_increment":0.1}`
@@ -64,7 +64,7 @@ struct Pair<'a> {
 #[derive(Deserialize)]
 struct Contracts<'a> {
     #[serde(borrow)]
-    instruments: Vec<Contract<'a>>,
+    instruments: Vec<&'a RawValue>,
 }
 
 /// `{"symbol":"PF_XBTUSD","type":"flexible_futures","tickSize":1,"contractSize":1,"contractValueTradePrecision":4,"tradeable":true,"base":"BTC","quote":"USD"}`
@@ -90,30 +90,69 @@ struct Contract<'a> {
     last_trading_time: Option<Cow<'a, str>>,
 }
 
+/// What is needed of a row that cannot be read.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow, default, alias = "wsname")]
+    symbol: Cow<'a, str>,
+}
+
 /// Whether a path or recorded URL is a listing.
 pub fn is_listing(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     path.ends_with(SPOT) || path.ends_with(FUTURES)
 }
 
-/// Reads an answer of the listing at `path`.
+/// Reads an answer of the listing at `path`. A row that cannot be read loses no other: its instrument is provisional, and
+/// its status says why.
+///
+/// # Errors
+/// Where the answer is an error, or no row can be read.
 pub fn read(path: &str, body: &[u8]) -> Result<Vec<Instrument>, Malformed> {
     if path.contains(SPOT) {
         let answer: Pairs<'_> = serde_json::from_slice(body).map_err(|e| fault(body, &e))?;
         if !answer.error.is_empty() {
             return Err(Malformed { at: 0, what: What::Rule("the venue answered with an error") });
         }
-        Ok(answer.result.values().filter_map(RestPair::instrument).collect())
+        each(answer.result.values().copied(), |row: &RestPair<'_>| row.instrument())
     } else {
         let answer: Contracts<'_> = serde_json::from_slice(body).map_err(|e| fault(body, &e))?;
-        Ok(answer.instruments.iter().filter_map(Contract::instrument).collect())
+        each(answer.instruments.iter().copied(), |row: &Contract<'_>| row.instrument())
     }
 }
 
 /// Reads the `data` of the `instrument` channel.
 pub fn read_pairs(data: &[u8]) -> Result<Vec<Instrument>, Malformed> {
     let listing: Listing<'_> = serde_json::from_slice(data).map_err(|e| fault(data, &e))?;
-    Ok(listing.pairs.iter().filter_map(Pair::instrument).collect())
+    each(listing.pairs.iter().copied(), |row: &Pair<'_>| row.instrument())
+}
+
+/// Reads rows one by one.
+fn each<'a, T: Deserialize<'a>>(
+    rows: impl Iterator<Item = &'a RawValue>,
+    made: impl Fn(&T) -> Option<Instrument>,
+) -> Result<Vec<Instrument>, Malformed> {
+    let (mut all, mut read, mut first) = (Vec::new(), 0_usize, None);
+    for raw in rows {
+        match serde_json::from_str::<T>(raw.get()) {
+            Ok(row) => {
+                read += 1;
+                all.extend(made(&row));
+            }
+            Err(e) => {
+                first = first.or_else(|| Some(fault(raw.get().as_bytes(), &e)));
+                let named = serde_json::from_str::<Named<'_>>(raw.get()).ok();
+                if let Some(mut made) = named.and_then(|named| provisional(named.symbol.as_bytes())) {
+                    made.status = Status::Other(format!("its row cannot be read: {e}").into());
+                    all.push(made);
+                }
+            }
+        }
+    }
+    match first.filter(|_| read == 0) {
+        Some(fault) => Err(fault),
+        None => Ok(all),
+    }
 }
 
 /// Where and why an answer could not be read.
@@ -174,6 +213,10 @@ fn pair(
 
 impl RestPair<'_> {
     fn instrument(&self) -> Option<Instrument> {
+        // A section of the market without a stream.
+        if self.wsname.ends_with(".d") {
+            return None;
+        }
         let scales = (self.pair_decimals, self.lot_decimals);
         pair(&self.wsname, scales, (decimal(self.tick_size), None), &self.status)
     }
@@ -302,6 +345,17 @@ mod tests {
         assert_eq!(by_rest, pushed);
         assert_eq!((by_rest[0].px_scale, by_rest[0].qty_scale), (1, 8));
         assert_eq!(by_rest[0].lot, Some(Decimal::new(1, 8)));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_loses_no_other_and_its_status_says_so() {
+        let body = br#"{"error":[],"result":{"A":{"wsname":"XBT/USD","pair_decimals":"many","lot_decimals":8},"B":{"wsname":"ETH/USD","pair_decimals":2,"lot_decimals":8},"C":{"wsname":"ETH/USD.d","pair_decimals":2,"lot_decimals":8}}}"#;
+        let all = read(SPOT, body).unwrap();
+        let names: Vec<_> = all.iter().map(|i| (&*i.symbol, i.provisional)).collect();
+        assert_eq!(names, [("BTC/USD", true), ("ETH/USD", false)]);
+        assert!(matches!(&all[0].status, Status::Other(why) if why.contains("cannot be read")));
+        assert!(read(SPOT, br#"{"error":[],"result":{"A":{"wsname":"XBT/USD"}}}"#).is_err());
+        assert!(read(SPOT, br#"{"error":["EGeneral:Internal error"]}"#).is_err());
     }
 
     #[test]

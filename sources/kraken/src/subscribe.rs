@@ -220,13 +220,17 @@ fn frame(ask: Ask, feed: Feed, symbols: &[&str], id: u64) -> String {
     if feed.endpoint() == crate::FUTURES {
         return format!(r#"{{"event":"{what}","feed":"{word}","product_ids":[{names}]}}"#);
     }
-    let snapshot = ask == Ask::Subscribe;
+    let snapshot = match (ask, feed) {
+        (Ask::Unsubscribe, _) => "",
+        (Ask::Subscribe, Feed::Trade) => r#","snapshot":false"#,
+        (Ask::Subscribe, _) => r#","snapshot":true"#,
+    };
     let more = match feed {
-        Feed::Book => format!(r#","symbol":[{names}],"depth":{DEPTH},"snapshot":{snapshot}"#),
-        Feed::Ticker => format!(r#","symbol":[{names}],"event_trigger":"bbo","snapshot":{snapshot}"#),
-        Feed::Ohlc(minutes) => format!(r#","symbol":[{names}],"interval":{minutes},"snapshot":{snapshot}"#),
-        Feed::Trade => format!(r#","symbol":[{names}],"snapshot":false"#),
-        _ => format!(r#","snapshot":{snapshot}"#),
+        Feed::Book => format!(r#","symbol":[{names}],"depth":{DEPTH}{snapshot}"#),
+        Feed::Ticker => format!(r#","symbol":[{names}],"event_trigger":"bbo"{snapshot}"#),
+        Feed::Ohlc(minutes) => format!(r#","symbol":[{names}],"interval":{minutes}{snapshot}"#),
+        Feed::Trade => format!(r#","symbol":[{names}]{snapshot}"#),
+        _ => snapshot.to_owned(),
     };
     format!(r#"{{"method":"{what}","params":{{"channel":"{word}"{more}}},"req_id":{id}}}"#)
 }

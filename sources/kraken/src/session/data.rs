@@ -94,7 +94,9 @@ impl KrakenSession {
         let Some(at) = self.table.place(made.symbol.as_bytes()) else { return };
         let Some(listed) = self.table.get_mut(at) else { return };
         let told = std::mem::replace(&mut listed.last.defined, true);
-        let changed = *listed.instrument != made;
+        // One whose row could not be read has only its status.
+        let status = made.status.clone();
+        let changed = *listed.instrument != made && !made.provisional;
         if changed {
             self.define(&made.into(), now, out);
         }
@@ -103,7 +105,6 @@ impl KrakenSession {
             let defined = event(&listed.instrument, Channel::Instruments, None, now, Body::Instrument);
             out.push(Action::Emit(defined));
         }
-        let status = listed.instrument.status.clone();
         tell_status(listed, status, self.system.as_ref(), None, now, out);
     }
 
