@@ -10,7 +10,6 @@ pub const SOURCES: &[&dyn Source] = &[
     &coinbase::Coinbase,
     &deribit::Deribit,
     &gate::Gate,
-    &htx::Htx,
     &kraken::Kraken,
     &okx::Okx,
 ];

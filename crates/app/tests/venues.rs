@@ -119,8 +119,7 @@ async fn a_venue_whose_clock_is_a_day_off_is_named_and_its_times_are_flagged_and
         vec![wanted("binance", &["spot:BTCUSDT"], hosts(&well)), wanted("okx", &["BTC-USDT"], hosts(&odd))];
     let platform = platform(sources).await;
     let bus = Arc::clone(&platform.bus);
-    until("its clock is named", || words(&bus, "okx").contains("h ahead of ours"))
-        .await;
+    until("its clock is named", || words(&bus, "okx").contains("h ahead of ours")).await;
     let mut reader = bus.subscribe(Filter::all(), Policy::Lossless { queue_max: 100_000 }, None);
     let mut items = Vec::new();
     let trade = loop {

@@ -57,12 +57,10 @@ impl Client {
         answer
     }
 
-    /// Everything that the source lists.
-    ///
-    /// # Errors
-    /// In words, which list could not be read and why.
-    pub async fn catalogue(&self) -> std::result::Result<Catalogue, String> {
+    /// Everything that the source lists, and in words which lists could not be read and why.
+    pub async fn catalogue(&self) -> (Catalogue, Vec<String>) {
         let mut catalogue = Catalogue::default();
+        let mut faults = Vec::new();
         for Request { endpoint, path, weight } in self.source.listings() {
             let answer = self.fetch(endpoint, &path, weight).await;
             let read = if answer.status == 200 { self.source.define(&path, &answer.body) } else { None };
@@ -72,11 +70,11 @@ impl Client {
                         catalogue.put(&instrument);
                     }
                 }
-                Some(Err(fault)) => return Err(format!("{path}: {fault}")),
-                None => return Err(format!("{path}: {}", said(&answer))),
+                Some(Err(fault)) => faults.push(format!("{path}: {fault}")),
+                None => faults.push(format!("{path}: {}", said(&answer))),
             }
         }
-        Ok(catalogue)
+        (catalogue, faults)
     }
 
     /// Reads a part of the past, page by page, and hands each to `take` with how far all has been handed out. A request

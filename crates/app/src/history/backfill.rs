@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> Result<u8> {
         .filter(|c| matches!(c, Channel::Trades | Channel::AggTrades | Channel::Bars))
         .ok_or_else(|| Error::History(format!("`{}` is none of trades, agg_trades, bars", args.channel)))?;
     let client = feed::Client::new(source, &hosts(&args)?)?;
-    let catalogue = client.catalogue().await.map_err(Error::History)?;
+    let (catalogue, faults) = client.catalogue().await;
     let instrument = match catalogue.find(source.spec().name, &args.instrument) {
         Lookup::Found(instrument) => instrument,
         Lookup::Ambiguous(names) => {
@@ -82,7 +82,8 @@ pub async fn run(args: Args) -> Result<u8> {
             return Err(Error::History(words));
         }
         Lookup::Unknown => {
-            return Err(Error::History(format!("{} lists no `{}`", args.source, args.instrument)));
+            let unread: String = faults.iter().map(|why| format!("\n  not read: {why}")).collect();
+            return Err(Error::History(format!("{} lists no `{}`{unread}", args.source, args.instrument)));
         }
     };
     let to = args.to.unwrap_or_else(feed::clock::now);
