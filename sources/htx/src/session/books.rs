@@ -15,8 +15,10 @@ const KEPT_MAX: usize = 2_000;
 const HOLD_MS: u64 = 3_000;
 /// The first pause before a snapshot is asked for again; it doubles each time.
 const PAUSE_MS: u64 = 250;
+/// The first pause between two new starts of one book; it doubles each time.
+const AGAIN_MS: u64 = 1_000;
 /// How often a pause doubles.
-const DOUBLINGS_MAX: u32 = 7;
+const DOUBLINGS_MAX: u32 = 6;
 /// After how many refusals of a snapshot the subscription is made anew.
 const DENIED_MAX: u32 = 3;
 /// How long an answer may take.
@@ -83,7 +85,7 @@ impl Book {
             self.restarts = 0;
         }
         let at = self.not_before.map_or(now, |at| at.max(now));
-        self.not_before = Some(at.plus_ms((4 * PAUSE_MS) << self.restarts.min(DOUBLINGS_MAX)));
+        self.not_before = Some(at.plus_ms(AGAIN_MS << self.restarts.min(DOUBLINGS_MAX)));
         self.restarts += 1;
         at
     }
@@ -304,10 +306,7 @@ impl HtxSession {
         let Some(listed) = self.table.get_mut(at) else { return };
         // Among the changes kept there may be a hole now.
         listed.book.kept.clear();
-        // What was lost may have been the snapshot that is waited for.
-        let snapshot =
-            self.wanting && listed.wants(Channel::Book) && listed.book.chain.state() == State::Cold;
-        if listed.gap(cause, now, out) || snapshot {
+        if listed.gap(cause, now, out) {
             self.begin_again(at, now, out);
         }
     }

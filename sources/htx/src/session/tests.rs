@@ -404,3 +404,22 @@ fn unknown_keys_and_topics_are_told_once() {
     world.frame(r#"{"ch":"market.btcusdt.novelty","ts":5,"tick":{}}"#);
     assert_eq!(unknown(&world), 1);
 }
+
+#[test]
+fn a_book_that_waits_for_its_new_start_is_not_put_off_by_more_damage() {
+    let topic = "market.BTC-USDT.depth.size_150.high_freq";
+    let mut world = World::new(Some("/linear-swap-ws"), vec![want("BTC-USDT", Channel::Book)]);
+    world.ack(topic);
+    for version in [10, 20] {
+        world.push("BTC-USDT", "snapshot", version);
+        world.push("BTC-USDT", "update", version + 5);
+    }
+    assert_eq!(world.told(), ["BTC-USDT gap sequence", "BTC-USDT syncing"]);
+    assert!(world.sent().is_empty(), "it began anew a moment ago");
+    for _ in 0..50 {
+        world.tell(Input::Frame { bytes: b"\x1f\x8b\x08damaged", binary: true });
+        assert!(world.told().is_empty(), "{:?}", world.told());
+    }
+    world.pass(1_001);
+    assert_eq!(world.sent().len(), 2);
+}
