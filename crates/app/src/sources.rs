@@ -10,6 +10,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &coinbase::Coinbase,
     &deribit::Deribit,
     &gate::Gate,
+    &htx::Htx,
     &kraken::Kraken,
     &okx::Okx,
 ];

@@ -82,8 +82,11 @@ pub async fn run(args: Args) -> Result<u8> {
             return Err(Error::History(words));
         }
         Lookup::Unknown => {
-            let unread: String = faults.iter().map(|why| format!("\n  not read: {why}")).collect();
-            return Err(Error::History(format!("{} lists no `{}`{unread}", args.source, args.instrument)));
+            let mut words = format!("{} lists no `{}`", args.source, args.instrument);
+            for why in faults {
+                words = format!("{words}\n  not read: {why}");
+            }
+            return Err(Error::History(words));
         }
     };
     let to = args.to.unwrap_or_else(feed::clock::now);
