@@ -4,6 +4,7 @@
 //! bytes and time go in, actions come out. Who carries the bytes (a socket, a recording, a test in memory) is not theirs
 //! to know.
 
+pub mod archive;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod conformance;
 pub mod json;
@@ -14,6 +15,7 @@ mod pulse;
 mod rest;
 mod sim;
 
+pub use archive::{Archive, Row};
 pub use json::{Cursor, Field, Malformed, What};
 pub use pulse::{Beat, Pulse};
 pub use rest::{History, NoRest, Past, Rest, Turnover};

@@ -2,7 +2,7 @@
 //!
 //! All of it may be asked while sessions run; who asks keeps to the endpoint's weight.
 
-use crate::{Malformed, Request, What};
+use crate::{Archive, Malformed, Request, Row, What};
 use model::{Channel, Event, Instrument, Snapshot, SourceName, Ts};
 use std::sync::Arc;
 
@@ -49,13 +49,35 @@ pub trait Rest: Sync {
         Err(NOT_OFFERED)
     }
 
-    /// Reads a row of the venue's public archive files (CSV) of `past.channel` and `past.instrument`. `ts_recv` is the
-    /// venue's time: nobody heard it then.
+    /// What one of the venue's public archive files holds, told by its name and by the venue's folders above it. `None`
+    /// where the venue calls no file so.
+    fn archive(&self, _path: &str) -> Option<Archive> {
+        None
+    }
+
+    /// The column that names the instrument of a row, in archive files that have one.
+    fn archive_symbol(&self) -> &'static str {
+        "symbol"
+    }
+
+    /// Reads a row of an archive file and appends what it tells: nothing, an event, or several. `ts_recv` is the venue's
+    /// time, as nobody heard it then; of a bar, when it was over.
     ///
     /// # Errors
-    /// Where it cannot be read, or is no row of such a file.
-    fn archive(&self, _past: &Past, _row: &[&str]) -> Result<Event, Malformed> {
+    /// Where it cannot be read, or is no row of such a file; nothing was appended.
+    fn archive_row(
+        &self,
+        _archive: &Archive,
+        _instrument: &Arc<Instrument>,
+        _row: &Row<'_>,
+        _out: &mut Vec<Event>,
+    ) -> Result<(), Malformed> {
         Err(NOT_OFFERED)
+    }
+
+    /// A definition made up from a symbol; `None` where there is no such product, or that is no symbol.
+    fn provisional(&self, _product: &str, _symbol: &str) -> Option<Instrument> {
+        None
     }
 
     /// Reads a part of the past; `None` where the venue does not keep it.

@@ -1,5 +1,6 @@
 //! Binance: spot, USD-M and COIN-M futures.
 
+mod archive;
 mod cold;
 mod fast;
 mod listing;

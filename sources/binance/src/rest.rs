@@ -3,11 +3,12 @@
 mod bars;
 mod prints;
 
+use crate::archive;
 use crate::odd::Odd;
 use crate::parse::{self, Sides, missing};
 use crate::product::{DEPTH_LIMIT, PRODUCTS, Product};
-use model::{Channel, Decimal, Instrument, Snapshot, Ts};
-use source::{Cursor, History, Malformed, Past, Request, Rest, Turnover, What};
+use model::{Channel, Decimal, Event, Instrument, Snapshot, Ts};
+use source::{Archive, Cursor, History, Malformed, Past, Request, Rest, Row, Turnover, What};
 use std::sync::Arc;
 
 /// What is asked besides the sessions.
@@ -84,6 +85,24 @@ impl Rest for BinanceRest {
         let seq = u64::try_from(ids.last);
         let seq = seq.map_err(|_| Malformed { at: 0, what: What::Rule("the venue has no book yet") })?;
         Ok(Snapshot { seq: Some(seq), levels: sides.levels(), checksum: None, epoch: 0 })
+    }
+
+    fn archive(&self, path: &str) -> Option<Archive> {
+        archive::named(path)
+    }
+
+    fn archive_row(
+        &self,
+        of: &Archive,
+        instrument: &Arc<Instrument>,
+        row: &Row<'_>,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Malformed> {
+        archive::row(of, instrument, row, out)
+    }
+
+    fn provisional(&self, product: &str, symbol: &str) -> Option<Instrument> {
+        archive::provisional(product, symbol)
     }
 
     fn history(&self, past: Past) -> Option<Box<dyn History>> {

@@ -1,15 +1,15 @@
-//! REST beside the sessions: the venue's clock, turnovers, bars of the past, and its archive files.
+//! REST beside the sessions: the venue's clock, turnovers, bars of the past.
 
+use crate::archive;
 use crate::emit::event;
 use crate::listing;
 use crate::product::Product;
 use crate::rows::INTERVALS;
-use model::{
-    Bar, Body, Channel, Decimal, Event, Instrument, Px, Qty, Side, Trade, TradeId, Ts, parse_mantissa,
-};
+use model::{Bar, Body, Channel, Decimal, Event, Instrument, Ts};
 use serde::Deserialize;
-use source::{History, Malformed, Past, Request, Rest, Turnover, What};
+use source::{Archive, History, Malformed, Past, Request, Rest, Row, Turnover, What};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// How many bars an answer holds at most.
 const ROWS_MAX: i64 = 1_000;
@@ -87,29 +87,22 @@ impl Rest for BybitRest {
         Ok(read.list.iter().filter_map(row).collect())
     }
 
-    fn archive(&self, past: &Past, row: &[&str]) -> Result<Event, Malformed> {
-        if past.channel != Channel::Trades {
-            return Err(wrong(What::Rule("there are archive files of trades alone")));
-        }
-        let (ts, side, qty, px, id) = match row {
-            // timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional
-            [ts, symbol, side, qty, px, _, id, ..] if **symbol == *past.instrument.symbol => {
-                (nanos(ts, 9), *side, *qty, *px, *id)
-            }
-            // id,timestamp,price,volume,side[,rpi]
-            [id, ts, px, qty, side] | [id, ts, px, qty, side, _] => (nanos(ts, 6), *side, *qty, *px, *id),
-            _ => return Err(wrong(What::Rule("no row of trades"))),
-        };
-        let ts = ts.ok_or(wrong(What::Expected("a time")))?;
-        let aggressor = match side.to_ascii_lowercase().as_str() {
-            "buy" => Some(Side::Bid),
-            "sell" => Some(Side::Ask),
-            _ => return Err(wrong(What::Expected("buy or sell"))),
-        };
-        let trade = trade(&past.instrument, (id, px, qty), aggressor)?;
-        let mut event = event(&past.instrument, Channel::Trades, Some(ts), ts, Body::Trade(trade));
-        event.source = past.source;
-        Ok(event)
+    fn archive(&self, path: &str) -> Option<Archive> {
+        archive::named(path)
+    }
+
+    fn archive_row(
+        &self,
+        of: &Archive,
+        instrument: &Arc<Instrument>,
+        row: &Row<'_>,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Malformed> {
+        archive::row(of, instrument, row, out)
+    }
+
+    fn provisional(&self, product: &str, symbol: &str) -> Option<Instrument> {
+        listing::provisional(Product::named(product)?, symbol.as_bytes())
     }
 
     fn history(&self, past: Past) -> Option<Box<dyn History>> {
@@ -122,27 +115,6 @@ impl Rest for BybitRest {
         let at_ms = past.from.as_ms() + i64::from(past.from.0.rem_euclid(1_000_000) != 0);
         Some(Box::new(BarsOf { past, product, interval, at_ms }))
     }
-}
-
-/// A time in seconds (9 digits to nanoseconds) or milliseconds (6), perhaps with a fraction.
-fn nanos(text: &str, digits: u8) -> Option<Ts> {
-    parse_mantissa(text.as_bytes(), digits).ok().filter(|ns| *ns > 0).map(Ts)
-}
-
-fn trade(
-    instrument: &Instrument,
-    (id, px, qty): (&str, &str, &str),
-    aggressor: Option<Side>,
-) -> Result<Trade, Malformed> {
-    let mantissa = |text: &str, scale, field| {
-        parse_mantissa(text.as_bytes(), scale).map_err(|error| match Decimal::parse(text.as_bytes()) {
-            Ok(number) => wrong(What::Scale(field, number)),
-            Err(_) => wrong(What::Number(error)),
-        })
-    };
-    let px = mantissa(px, instrument.px_scale, source::Field::Px)?;
-    let qty = mantissa(qty, instrument.qty_scale, source::Field::Qty)?;
-    Ok(Trade { id: TradeId::from_text(id), px: Px(px), qty: Qty(qty), aggressor, count: 1 })
 }
 
 /// Bars of an instrument, page by page.

@@ -2,6 +2,7 @@
 //!
 //! What it offers, its limits, its sequence rules and its quirks stand in the README of this folder.
 
+mod archive;
 mod emit;
 mod kind;
 mod listing;

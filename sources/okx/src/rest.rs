@@ -3,10 +3,11 @@
 mod bars;
 mod prints;
 
+use crate::archive;
 use crate::listing;
 use crate::parse::{self, Result, Scratch};
-use model::{Channel, Decimal, Instrument, Snapshot, Ts};
-use source::{Cursor, History, Malformed, Past, Request, Rest, Turnover, What};
+use model::{Channel, Decimal, Event, Instrument, Snapshot, Ts};
+use source::{Archive, Cursor, History, Malformed, Past, Request, Rest, Row, Turnover, What};
 use std::sync::Arc;
 
 /// What is asked besides the sessions.
@@ -110,6 +111,28 @@ impl Rest for OkxRest {
         let seq = found.and_then(|row| row.seq).and_then(|seq| u64::try_from(seq).ok());
         let seq = seq.ok_or(Malformed { at: 0, what: What::Missing("seqId") })?;
         Ok(Snapshot { seq: Some(seq), levels: scratch.levels(), checksum: None, epoch: 0 })
+    }
+
+    fn archive(&self, path: &str) -> Option<Archive> {
+        archive::named(path)
+    }
+
+    fn archive_symbol(&self) -> &'static str {
+        archive::SYMBOL
+    }
+
+    fn archive_row(
+        &self,
+        of: &Archive,
+        instrument: &Arc<Instrument>,
+        row: &Row<'_>,
+        out: &mut Vec<Event>,
+    ) -> Result<()> {
+        archive::row(of, instrument, row, out)
+    }
+
+    fn provisional(&self, product: &str, symbol: &str) -> Option<Instrument> {
+        archive::provisional(product, symbol)
     }
 
     fn history(&self, past: Past) -> Option<Box<dyn History>> {

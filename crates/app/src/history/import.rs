@@ -1,44 +1,46 @@
-//! `qingxi import`: events from archive files, for machines with no network: the venues' own CSV archives (plain, gzip or
-//! zip) and Tardis CSV, which is told by its header.
+//! `qingxi import`: events from archive files, for machines with no network: the venues' own CSV archives, told by their
+//! names, and Tardis CSV, told by its header; plain, gzip or zip.
 
-use super::tardis::Tardis;
+use super::rows::{Given, Rows};
+use super::unpack::texts;
 use super::{Output, shown};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::sources::named;
 use crate::term::{Cell, Table, paint};
-use flate2::read::MultiGzDecoder;
+use hashbrown::HashSet;
 use indicatif::{ProgressBar, ProgressStyle};
-use model::{Channel, Event, Instrument, InstrumentKind, Ts};
-use source::{Past, Source};
-use std::fs::File;
-use std::io::{BufReader, IsTerminal, Read};
+use model::{Channel, Event, Ts};
+use source::Source;
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// How many bad rows of a file are shown.
 const SHOWN_MAX: usize = 5;
+/// After so many rows of which none could be read, a file is another than it was taken for.
+const WRONG_ROWS: u64 = 100;
 
 /// Reads archive files into events.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The files: .csv, .csv.gz, .zip.
+    /// The files: .csv, .csv.gz, .zip; the venue's own, or of Tardis.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Whose data they are.
     #[arg(long)]
     source: String,
-    /// The venue's section, where one symbol can mean two things: `spot`, `usdm`.
-    #[arg(long, default_value = "")]
-    product: String,
-    /// The venue's symbol; needed where a file does not tell it (Tardis files do).
+    /// The venue's section, where a file does not tell it: `spot`, `usdm`.
+    #[arg(long)]
+    product: Option<String>,
+    /// The venue's symbol, where a file does not tell it.
     #[arg(long)]
     symbol: Option<String>,
-    /// The kind of data; needed where a file does not tell it (Tardis files do).
+    /// The kind of data, where a file does not tell it: `trades`, `agg_trades`, `bars`, ….
+    #[arg(long, value_parser = channel)]
+    channel: Option<Channel>,
+    /// The interval of bars, where a file does not tell it: `1m`.
     #[arg(long)]
-    channel: Option<String>,
-    /// The interval of bars.
-    #[arg(long, default_value = "1m")]
-    interval: String,
+    interval: Option<String>,
     /// The folder that events are written to, in a file for each input.
     #[arg(long, default_value = "qingxi-data/history")]
     out: PathBuf,
@@ -47,169 +49,167 @@ pub struct Args {
     json: bool,
 }
 
+fn channel(name: &str) -> std::result::Result<Channel, String> {
+    Channel::parse(name)
+        .ok_or_else(|| format!("no such channel; there are: {}", Channel::ALL.map(Channel::name).join(", ")))
+}
+
 /// What became of one file.
 #[derive(serde::Serialize)]
 struct Done {
     file: String,
-    out: String,
+    /// Where its events are; `None` where it gave none.
+    out: Option<String>,
     rows: u64,
     events: u64,
     bad: u64,
     /// The first bad rows, in words.
     faults: Vec<String>,
+    /// Why it was not read to its end; the events before are kept.
+    failed: Option<String>,
     #[serde(skip)]
     span: Option<(Ts, Ts)>,
 }
 
-/// What makes events of rows.
-enum Rows {
-    Tardis(Tardis),
-    Venue(&'static dyn Source, Past),
-}
-
-/// Runs the command; exit code 1 where rows could not be read.
+/// Runs the command; exit code 1 where a row or a file could not be read.
 ///
 /// # Errors
-/// Where a file cannot be opened or written, or does not tell what it is.
+/// Where there is no such source.
 pub fn run(args: &Args) -> Result<u8> {
     let Some(source) = named(&args.source) else {
         return Err(Error::UnknownSource { name: args.source.clone() });
     };
+    let given = Given {
+        product: args.product.clone(),
+        symbol: args.symbol.clone(),
+        channel: args.channel,
+        interval: args.interval.clone(),
+    };
+    let mut written = HashSet::new();
     let mut all = Vec::new();
     for path in &args.files {
-        all.push(one(args, source, path)?);
+        let file = File { source, given: &given, path, folder: &args.out, written: &mut written };
+        all.push(file.import(args.json));
     }
-    let bad: u64 = all.iter().map(|done| done.bad).sum();
     if args.json {
         println!("{}", serde_json::json!({ "files": all }));
     } else {
         print(&all);
     }
-    Ok(u8::from(bad > 0))
+    Ok(u8::from(all.iter().any(|done| done.bad > 0 || done.failed.is_some())))
 }
 
-fn one(args: &Args, source: &'static dyn Source, path: &Path) -> Result<Done> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
-    let (text, bar) = open(path, args.json).map_err(failed)?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem =
-        [".csv.gz", ".csv", ".zip", ".gz"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    let out = args.out.join(&args.source).join(format!("{stem}.jsonl"));
-    let mut output = Output::open(&out, 0)?;
-    let mut done = Done {
-        file: path.display().to_string(),
-        out: out.display().to_string(),
-        rows: 0,
-        events: 0,
-        bad: 0,
-        faults: Vec::new(),
-        span: None,
-    };
-    let mut rows: Option<Rows> = None;
-    let mut record = csv::StringRecord::new();
-    let mut events = Vec::new();
-    loop {
-        match reader.read_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) => {}
-            Err(error) if error.is_io_error() => {
-                let why = std::io::Error::other(error);
-                return Err(Error::Read { path: path.to_owned(), source: why });
-            }
-            Err(error) => {
-                done.fault(error.to_string());
-                continue;
-            }
-        }
-        let fields: Vec<&str> = record.iter().collect();
-        if rows.is_none() {
-            let made = begin(args, source, &fields, path)?;
-            let header = matches!(made, Rows::Tardis(_));
-            rows = Some(made);
-            if header {
-                continue;
-            }
-        }
-        let Some(rows) = &mut rows else { continue };
-        done.rows += 1;
-        match rows.read(&fields, &mut events) {
-            Ok(()) => {}
-            // The first line of a venue's file may name its columns.
-            Err(_) if done.rows == 1 && is_header(&fields) => done.rows = 0,
-            Err(why) => {
+/// A file that is read.
+struct File<'a> {
+    source: &'static dyn Source,
+    given: &'a Given,
+    path: &'a Path,
+    folder: &'a Path,
+    /// What other files of this run were written to.
+    written: &'a mut HashSet<PathBuf>,
+}
+
+impl File<'_> {
+    fn import(mut self, quiet: bool) -> Done {
+        let mut done = Done {
+            file: self.path.display().to_string(),
+            out: None,
+            rows: 0,
+            events: 0,
+            bad: 0,
+            faults: Vec::new(),
+            failed: None,
+            span: None,
+        };
+        let bar = progress(self.path, quiet);
+        let mut output = None;
+        let read = texts(self.path, &bar, |name, text| self.text(name, text, &mut output, &mut done));
+        let synced = output.as_mut().map_or(Ok(()), Output::sync).map_err(io::Error::other);
+        done.failed = read.and(synced).err().map(|error| error::chain(&error));
+        bar.finish_and_clear();
+        done
+    }
+
+    /// Reads one text of it.
+    fn text(
+        &mut self,
+        name: &str,
+        text: &mut dyn Read,
+        output: &mut Option<Output>,
+        done: &mut Done,
+    ) -> io::Result<()> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+        let mut rows: Option<Rows> = None;
+        let (mut record, mut events) = (csv::ByteRecord::new(), Vec::new());
+        let (mut count, mut bad) = (0, 0);
+        while reader.read_byte_record(&mut record)? {
+            let fields: Vec<Cow<'_, str>> = record.iter().map(String::from_utf8_lossy).collect();
+            let rows = match &mut rows {
+                Some(rows) => rows,
+                none => {
+                    let names = [&*self.path.to_string_lossy(), name];
+                    let begun = Rows::begin(self.source, self.given, names, &fields);
+                    let begun = none.insert(begun.map_err(io::Error::other)?);
+                    if begun.has_header() {
+                        continue;
+                    }
+                    begun
+                }
+            };
+            count += 1;
+            if let Err(why) = rows.read(&fields, &mut events) {
+                bad += 1;
                 let line = record.position().map_or(0, csv::Position::line);
                 done.fault(format!("line {line}: {why}"));
             }
+            done.rows += 1;
+            if count == WRONG_ROWS && bad == count {
+                let words = format!(
+                    "none of its first {count} rows can be read: another file than its name or options say"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+            }
+            self.write(&mut events, output, done)?;
         }
-        done.write(&mut output, &mut events)?;
+        let Some(rows) = &mut rows else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is nothing in it"));
+        };
+        rows.end(&mut events);
+        self.write(&mut events, output, done)
     }
-    if let Some(Rows::Tardis(tardis)) = &mut rows {
-        tardis.end(&mut events);
-        done.write(&mut output, &mut events)?;
-    }
-    output.sync()?;
-    bar.finish_and_clear();
-    Ok(done)
-}
 
-fn is_header(fields: &[&str]) -> bool {
-    fields.first().is_some_and(|first| first.starts_with(|c: char| c.is_ascii_alphabetic()))
-}
-
-/// From its first line, how a file is read.
-fn begin(args: &Args, source: &'static dyn Source, first: &[&str], path: &Path) -> Result<Rows> {
-    let spec = source.spec();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let forced = args.channel.as_deref().map_or(name.contains("liquidations"), |c| c == "liquidations");
-    if let Some(tardis) = Tardis::of(spec.name, &args.product, first, forced) {
-        return Ok(Rows::Tardis(tardis));
-    }
-    let unknown = |what: &str| {
-        Error::History(format!(
-            "{} does not tell its {what}: give --{what} (files of Tardis begin with `exchange,symbol,timestamp,local_timestamp`)",
-            path.display()
-        ))
-    };
-    let symbol = args.symbol.as_deref().ok_or_else(|| unknown("symbol"))?;
-    let channel = args.channel.as_deref().ok_or_else(|| unknown("channel"))?;
-    let channel = Channel::parse(channel)
-        .ok_or_else(|| Error::History(format!("`{channel}` is no channel: trades, agg_trades, bars")))?;
-    let instrument = Instrument::provisional(spec.name, &args.product, symbol, InstrumentKind::Spot);
-    let (from, to) = (Ts(i64::MIN), Ts(i64::MAX));
-    let (source_name, interval) = (spec.name, args.interval.clone());
-    let past = Past {
-        source: source_name,
-        instrument: Arc::new(instrument),
-        channel,
-        interval,
-        from,
-        to,
-        ids: None,
-    };
-    Ok(Rows::Venue(source, past))
-}
-
-impl Rows {
-    fn read(&mut self, fields: &[&str], out: &mut Vec<Event>) -> std::result::Result<(), String> {
-        match self {
-            Self::Tardis(tardis) => tardis.read(fields, out),
-            Self::Venue(source, past) => {
-                for _ in 0..2 {
-                    match source.rest().archive(past, fields) {
-                        Ok(event) => {
-                            out.push(event);
-                            return Ok(());
-                        }
-                        Err(fault) => match source::refit(&past.instrument, &fault) {
-                            Some(wider) => past.instrument = wider,
-                            None => return Err(fault.to_string()),
-                        },
-                    }
-                }
-                Err("a number fits no definition".to_owned())
+    fn write(
+        &mut self,
+        events: &mut Vec<Event>,
+        output: &mut Option<Output>,
+        done: &mut Done,
+    ) -> io::Result<()> {
+        for event in events.drain(..) {
+            if output.is_none() {
+                *output = Some(self.create(&event, done)?);
+            }
+            let ts = event.stamp.ts_event.unwrap_or(event.stamp.ts_recv);
+            let (first, last) = done.span.unwrap_or((ts, ts));
+            done.span = Some((first.min(ts), last.max(ts)));
+            done.events += 1;
+            if let Some(output) = output {
+                output.put(event).map_err(io::Error::other)?;
             }
         }
+        Ok(())
+    }
+
+    /// Where the events of the file go: spot and futures may have files of one name.
+    fn create(&mut self, first: &Event, done: &mut Done) -> io::Result<Output> {
+        let stem = source::archive::stem(&done.file);
+        let folder = self.folder.join(first.source).join(&*first.instrument.product);
+        let path = folder.join(format!("{stem}.jsonl"));
+        if !self.written.insert(path.clone()) {
+            let words = format!("another file of the same name was already written to {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+        }
+        done.out = Some(path.display().to_string());
+        Output::open(&path, 0).map_err(io::Error::other)
     }
 }
 
@@ -220,42 +220,15 @@ impl Done {
             self.faults.push(words);
         }
     }
-
-    fn write(&mut self, output: &mut Output, events: &mut Vec<Event>) -> Result<()> {
-        for event in events.drain(..) {
-            let ts = event.stamp.ts_event.unwrap_or(event.stamp.ts_recv);
-            let (first, last) = self.span.unwrap_or((ts, ts));
-            self.span = Some((first.min(ts), last.max(ts)));
-            self.events += 1;
-            output.put(event)?;
-        }
-        Ok(())
-    }
 }
 
-/// The text of a file, whatever it is packed in, and a bar that moves with what was read.
-fn open(path: &Path, quiet: bool) -> std::io::Result<(Box<dyn Read>, ProgressBar)> {
-    let file = File::open(path)?;
-    let bar = if quiet || !std::io::stderr().is_terminal() {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new(file.metadata()?.len())
-    };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
-    let ends = |end: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
-    if ends("zip") {
-        let mut archive = zip::ZipArchive::new(BufReader::new(file))?;
-        let mut text = Vec::new();
-        for at in 0..archive.len() {
-            archive.by_index(at)?.read_to_end(&mut text)?;
-        }
-        return Ok((Box::new(std::io::Cursor::new(text)), bar));
+fn progress(path: &Path, quiet: bool) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
     }
-    let read = BufReader::new(bar.wrap_read(file));
-    let text: Box<dyn Read> = if ends("gz") { Box::new(MultiGzDecoder::new(read)) } else { Box::new(read) };
-    Ok((text, bar))
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.with_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 fn print(all: &[Done]) {
@@ -269,11 +242,16 @@ fn print(all: &[Done]) {
             Cell::count_bad(done.bad),
             Cell::left(&at(done.span.map(|s| s.0))),
             Cell::left(&at(done.span.map(|s| s.1))),
-            Cell::left(&done.out),
+            Cell::left(done.out.as_deref().unwrap_or("-")),
         ]);
     }
     table.print();
-    for (done, words) in all.iter().flat_map(|done| done.faults.iter().map(move |words| (done, words))) {
-        println!("{} {}: {words}", paint("bad:", "31"), done.file);
+    for done in all {
+        for words in &done.faults {
+            println!("{} {}: {words}", paint("bad:", "31"), done.file);
+        }
+        if let Some(words) = &done.failed {
+            println!("{} {}: {words}", paint("failed:", "31"), done.file);
+        }
     }
 }

@@ -3,7 +3,9 @@
 
 pub mod backfill;
 pub mod import;
+mod rows;
 mod tardis;
+mod unpack;
 
 use crate::error::{Error, Result};
 use model::{Event, Flags, Ts};

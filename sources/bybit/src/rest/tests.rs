@@ -64,26 +64,6 @@ fn what_the_venue_does_not_keep_is_not_offered() {
 }
 
 #[test]
-fn archive_rows_of_both_forms_are_trades() {
-    let contract = past(Product::Linear, "BTCUSDT", Channel::Trades, "");
-    let row =
-        ["1700000000.1234", "BTCUSDT", "Sell", "0.01", "64010.5", "ZeroMinusTick", "e61fb2dc", "1", "2", "3"];
-    let event = BybitRest.archive(&contract, &row).unwrap();
-    assert_eq!(event.stamp.ts_event, Some(Ts(1_700_000_000_123_400_000)));
-    let Body::Trade(trade) = event.body else { panic!("no trade") };
-    assert_eq!((trade.aggressor, trade.px), (Some(Side::Ask), Px(6_401_050_000_000)));
-    let spot = past(Product::Spot, "BTCUSDT", Channel::Trades, "");
-    let event = BybitRest.archive(&spot, &["17", "1700000000123", "64010.5", "0.01", "buy"]).unwrap();
-    assert_eq!(event.stamp.ts_event, Some(Ts::from_ms(1_700_000_000_123)));
-    let Body::Trade(trade) = event.body else { panic!("no trade") };
-    assert_eq!((trade.id, trade.aggressor), (TradeId::Num(17), Some(Side::Bid)));
-    for row in [&["id", "timestamp", "price", "volume", "side"][..], &["1"], &[]] {
-        assert!(BybitRest.archive(&spot, row).is_err());
-    }
-    assert!(BybitRest.archive(&contract, &["1.5", "ETHUSDT", "Buy", "1", "1", "x", "id"]).is_err());
-}
-
-#[test]
 fn months_begin_on_the_first() {
     for (ms, month) in [
         (1_700_000_000_000, 1_698_796_800_000),
