@@ -1,12 +1,13 @@
 //! What the platform costs, measured by one command and written down with the machine named.
 //!
-//! Each row is a recorded file. The stages run interleaved, seven times over, pinned to one core; the median counts.
-//! Ratios are to typed decode of the same frames in the same run, so that they mean the same on another machine.
+//! Each row is a recorded file, or a simulator's endpoint where there is none. The stages run interleaved, seven times over, pinned to one core; the median counts.
+//! Ratios are to decoding of the same frames in the same run, so that they mean the same on another machine.
 
 mod books;
 mod frames;
 mod latency;
 mod machine;
+mod simulated;
 mod stages;
 mod yardstick;
 

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "only decoding is measured; nobody reads the fields")]
 
 use serde::Deserialize;
+use std::hint::black_box;
 
 /// A frame whose payload is an object.
 #[derive(Deserialize)]
@@ -110,18 +111,19 @@ pub struct Row<'a> {
     pub id: Option<&'a str>,
 }
 
-/// Decodes a frame; true where it is of a shape known here. Which shape is told by the name of the stream, as a library
-/// that knows its subscription would.
+/// Decodes a frame; true where that can be done. Which shape is told by the name of the stream, as a library that knows
+/// its subscription would; what has none of the shapes above becomes a tree.
 pub fn decode(frame: &[u8]) -> bool {
     let has = |part: &[u8]| frame.get(..64).unwrap_or(frame).windows(part.len()).any(|w| w == part);
-    if !frame.starts_with(b"{\"stream\"") {
-        return std::hint::black_box(sonic_rs::from_slice::<Rows<'_>>(frame)).is_ok();
-    }
-    if has(b"@depth") {
-        std::hint::black_box(sonic_rs::from_slice::<Object<'_, Change<'_>>>(frame)).is_ok()
+    if frame.starts_with(b"{\"arg\"") && has(b"instId") && !has(b"instType") {
+        black_box(sonic_rs::from_slice::<Rows<'_>>(frame)).is_ok()
+    } else if !frame.starts_with(b"{\"stream\"") {
+        black_box(sonic_rs::from_slice::<sonic_rs::Value>(frame)).is_ok()
+    } else if has(b"@depth") {
+        black_box(sonic_rs::from_slice::<Object<'_, Change<'_>>>(frame)).is_ok()
     } else if has(b"@bookTicker") {
-        std::hint::black_box(sonic_rs::from_slice::<Object<'_, Best<'_>>>(frame)).is_ok()
+        black_box(sonic_rs::from_slice::<Object<'_, Best<'_>>>(frame)).is_ok()
     } else {
-        std::hint::black_box(sonic_rs::from_slice::<Object<'_, Print<'_>>>(frame)).is_ok()
+        black_box(sonic_rs::from_slice::<Object<'_, Print<'_>>>(frame)).is_ok()
     }
 }

@@ -3,6 +3,10 @@
 //! A venue changes its wire without a word: a key is new or gone, a word is new, a number has more digits, a checksum is
 //! always 0. Samples of frames are learned for each channel; after [`LEARN`] samples what differs from what was learned
 //! is a finding, told once, with frames that show it. Pure: the time comes in.
+//!
+//! What is rare is no news. Something new is told only when it comes so often from then on that, had it always been there,
+//! it would have been learned: [`HITS`] more times within a tenth as many samples as came before it, and of more than one
+//! symbol where there are more. A symbol that is sampled for the first few times teaches only.
 
 mod shape;
 
@@ -13,6 +17,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many samples of a channel are learned before anything is found.
 pub const LEARN: u64 = 200;
+/// How many more times something new must come within its window before it is told, and how long that window is, in
+/// samples: this, or a tenth of all samples before.
+const HITS: u8 = 3;
+const WINDOW_MIN: u64 = 50;
+/// How many samples of a symbol teach only, and how many symbols of a channel are counted.
+const SYMBOL_LEARN: u32 = 4;
+const SYMBOLS_MAX: usize = 10_000;
 /// How many samples in a row a field that was nearly always there must be missing, or one that moved must stand still.
 const GONE: u64 = 300;
 /// The most different words that a field may have to count as one of few.
@@ -61,6 +72,8 @@ pub struct Sentinel {
 struct Learned {
     samples: u64,
     fields: HashMap<String, Field>,
+    /// How often each symbol was sampled.
+    symbols: HashMap<String, u32>,
     /// The newest frames, as they are shown.
     last: VecDeque<Box<str>>,
     rate: Rate,
@@ -69,6 +82,10 @@ struct Learned {
 /// What was learned of one field.
 #[derive(Debug, Default)]
 struct Field {
+    /// At which sample it was there first.
+    born: u64,
+    /// Whether the channel is of one symbol.
+    alone: bool,
     seen: u64,
     last_seen: u64,
     kinds: BTreeSet<&'static str>,
@@ -77,7 +94,52 @@ struct Field {
     values: BTreeSet<String>,
     standing: Option<(String, u64)>,
     digits: usize,
+    /// What is new and may be rare only.
+    odd: BTreeMap<Novelty, Odd>,
     told: BTreeSet<&'static str>,
+}
+
+/// What may be new about a field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Novelty {
+    Key,
+    Kind(&'static str),
+    Digits,
+    Word(String),
+}
+
+/// How often something new came again.
+#[derive(Debug)]
+struct Odd {
+    /// The last sample of its window.
+    until: u64,
+    hits: u8,
+    /// Whose sample showed it first, and whether another one's did too.
+    symbol: Box<str>,
+    spread: bool,
+}
+
+/// What a sample is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    /// How many samples were counted.
+    now: u64,
+    /// Its symbol was hardly sampled so far: it teaches only, and is not counted.
+    strange: bool,
+    /// Whatever is new is learned.
+    learning: bool,
+    symbol: &'a str,
+}
+
+/// What to do about something new.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It may be rare: wait.
+    Wait,
+    /// It is rare, or everything is being learned: take it as known.
+    Learn,
+    /// It is there to stay.
+    Tell,
 }
 
 /// How often frames come.
@@ -109,26 +171,32 @@ impl Learned {
         }
         let shown: String = text.chars().take(SAMPLE_BYTES).collect();
         self.last.push_back(shown.into());
-        self.samples += 1;
-        let learning = self.samples <= LEARN;
+        let strange = self.is_strange(sample.symbol);
+        self.samples += u64::from(!strange);
+        let about = About {
+            now: self.samples,
+            strange,
+            learning: strange || self.samples <= LEARN,
+            symbol: sample.symbol,
+        };
+        let alone = self.symbols.len() <= 1;
         let mut found: Vec<(&'static str, String)> = Vec::new();
         for leaf in leaves {
             let known = self.fields.contains_key(&leaf.path);
             if !known && self.fields.len() >= PATHS_MAX {
                 continue;
             }
-            let field = self.fields.entry(leaf.path.clone()).or_default();
-            if !known && !learning {
-                found.push(("new_key", format!("the key `{}` is new", leaf.path)));
-            }
-            field.on(&leaf, self.samples, learning || !known, sample.symbol, &mut found);
+            let fresh = || Field { born: about.now, alone, ..Field::default() };
+            let field = self.fields.entry_ref(leaf.path.as_str()).or_insert_with(fresh);
+            field.alone = alone;
+            field.on(&leaf, about, !known, &mut found);
         }
-        if self.samples == LEARN {
+        if self.samples == LEARN && !strange {
             for (path, field) in &mut self.fields {
                 field.learned(path, &mut found);
             }
         }
-        if self.samples > LEARN && self.samples.is_multiple_of(50) {
+        if self.samples > LEARN && self.samples.is_multiple_of(50) && !strange {
             for (path, field) in &mut self.fields {
                 field.missing(path, self.samples, &mut found);
             }
@@ -139,6 +207,16 @@ impl Learned {
         }
     }
 
+    /// Whether a symbol was hardly sampled so far.
+    fn is_strange(&mut self, symbol: &str) -> bool {
+        if !self.symbols.contains_key(symbol) && self.symbols.len() >= SYMBOLS_MAX {
+            return true;
+        }
+        let times = self.symbols.entry_ref(symbol).or_insert(0);
+        *times = times.saturating_add(1);
+        *times <= SYMBOL_LEARN
+    }
+
     fn tell(&self, channel: Channel, check: &str, what: String, out: &mut Vec<Finding>) {
         let samples = self.last.iter().cloned().collect();
         out.push(Finding { check: check.into(), channel, what: what.into(), samples });
@@ -146,28 +224,85 @@ impl Learned {
 }
 
 impl Field {
-    fn on(
-        &mut self,
-        leaf: &Leaf,
-        now: u64,
-        learning: bool,
-        symbol: &str,
-        found: &mut Vec<(&'static str, String)>,
-    ) {
-        self.seen += u64::from(self.last_seen != now);
-        self.last_seen = now;
+    fn on(&mut self, leaf: &Leaf, about: About<'_>, fresh: bool, found: &mut Vec<(&'static str, String)>) {
         let path = &leaf.path;
-        if self.kinds.insert(leaf.kind) && !learning {
-            found.push(("new_type", format!("`{path}` is {} now", leaf.kind)));
+        let pending = self.odd.contains_key(&Novelty::Key);
+        if (pending || fresh && !about.learning) && self.verdict(Novelty::Key, about) == Verdict::Tell {
+            found.push(("new_key", format!("the key `{path}` is new")));
+        }
+        if !about.strange {
+            self.seen += u64::from(self.last_seen != about.now);
+            self.last_seen = about.now;
+        }
+        // What a new key holds is learned as long as all else was.
+        let young = self.born > LEARN && about.now - self.born < LEARN;
+        let about = About { learning: about.learning || young, ..about };
+        if !self.kinds.contains(leaf.kind) {
+            let verdict = self.verdict(Novelty::Kind(leaf.kind), about);
+            if verdict != Verdict::Wait {
+                self.kinds.insert(leaf.kind);
+            }
+            if verdict == Verdict::Tell {
+                found.push(("new_type", format!("`{path}` is {} now", leaf.kind)));
+            }
         }
         if leaf.digits > self.digits {
-            if !learning && self.digits > 0 && self.told.insert("precision") {
+            let first = About { learning: about.learning || self.digits == 0, ..about };
+            let verdict = self.verdict(Novelty::Digits, first);
+            if verdict == Verdict::Tell && self.told.insert("precision") {
                 let words =
                     format!("`{path}` has {} digits after the point, {} before", leaf.digits, self.digits);
                 found.push(("precision", words));
             }
-            self.digits = leaf.digits;
+            if verdict != Verdict::Wait {
+                self.digits = leaf.digits;
+            }
         }
+        self.stands(leaf, found);
+        let word = leaf.is_word && leaf.text.len() <= WORD_BYTES && !is_of(&leaf.text, about.symbol);
+        // A field of many words tells nothing by another one.
+        if word && self.words.len() <= WORDS_MAX && !self.words.contains(&leaf.text) {
+            let verdict = self.verdict(Novelty::Word(leaf.text.clone()), about);
+            if verdict != Verdict::Wait {
+                self.words.insert(leaf.text.clone());
+            }
+            if verdict == Verdict::Tell && self.words.len() <= WORDS_MAX {
+                let words = format!("`{path}` is `{}`, a word that was not there before", leaf.text);
+                found.push(("new_value", words));
+            }
+        }
+    }
+
+    /// What to do about something new that came with this sample.
+    fn verdict(&mut self, what: Novelty, about: About<'_>) -> Verdict {
+        let now = about.now;
+        let Some(odd) = self.odd.get_mut(&what) else {
+            if about.learning || self.odd.len() > 2 * WORDS_MAX {
+                return Verdict::Learn;
+            }
+            let (until, symbol) = (now + WINDOW_MIN.max(now / 10), about.symbol.into());
+            self.odd.insert(what, Odd { until, hits: 0, symbol, spread: self.alone });
+            return Verdict::Wait;
+        };
+        if about.strange {
+            return Verdict::Wait;
+        }
+        odd.hits += 1;
+        odd.spread |= *odd.symbol != *about.symbol;
+        let verdict = match odd {
+            odd if now > odd.until => Verdict::Learn,
+            odd if odd.hits >= HITS && odd.spread => Verdict::Tell,
+            odd => {
+                odd.hits = odd.hits.min(HITS);
+                return Verdict::Wait;
+            }
+        };
+        self.odd.remove(&what);
+        verdict
+    }
+
+    /// Whether a field that moved stands still.
+    fn stands(&mut self, leaf: &Leaf, found: &mut Vec<(&'static str, String)>) {
         if self.values.len() < MOVES {
             self.values.insert(leaf.text.clone());
         }
@@ -176,22 +311,12 @@ impl Field {
                 *times += 1;
                 let moved = self.values.len() >= MOVES;
                 if moved && *times == GONE && self.told.insert("constant") {
-                    found.push(("constant", format!("`{path}` is always {} now", leaf.text)));
+                    found.push(("constant", format!("`{}` is always {} now", leaf.path, leaf.text)));
                 }
             }
             standing => {
                 *standing = Some((leaf.text.clone(), 1));
                 self.told.remove("constant");
-            }
-        }
-        let word = leaf.is_word && leaf.text.len() <= WORD_BYTES && !about(&leaf.text, symbol);
-        if word && self.words.len() <= WORDS_MAX && self.words.insert(leaf.text.clone()) && !learning {
-            // A field of many words tells nothing by another one.
-            if self.words.len() <= WORDS_MAX {
-                found.push((
-                    "new_value",
-                    format!("`{path}` is `{}`, a word that was not there before", leaf.text),
-                ));
             }
         }
     }
@@ -217,7 +342,7 @@ impl Field {
 }
 
 /// Whether a word is a symbol's, in any spelling.
-fn about(word: &str, symbol: &str) -> bool {
+fn is_of(word: &str, symbol: &str) -> bool {
     let plain = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
     };
@@ -255,92 +380,4 @@ impl Rate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Samples a second apart, made by number.
-    fn run(
-        make: impl Fn(u64) -> String,
-        samples: std::ops::Range<u64>,
-        sentinel: &mut Sentinel,
-    ) -> Vec<Finding> {
-        let mut out = Vec::new();
-        for n in samples {
-            let text = make(n);
-            let at = Ts::from_ms(n as i64 * 1_000);
-            let (channel, symbol, bytes) = (Channel::Trades, "BTC-USDT", text.as_bytes());
-            sentinel.on(Sample { channel, symbol, bytes, frames: 10, at }, &mut out);
-        }
-        out
-    }
-
-    fn frame(n: u64) -> String {
-        format!(
-            r#"{{"ch":"trades","s":"BTC-USDT","p":"{}.{:02}","side":"{}","cs":{n}}}"#,
-            100 + n % 50,
-            n % 90 + 10,
-            if n.is_multiple_of(2) { "buy" } else { "sell" }
-        )
-    }
-
-    fn told(before: impl Fn(u64) -> String, after: impl Fn(u64) -> String) -> Vec<String> {
-        let mut sentinel = Sentinel::default();
-        assert_eq!(run(before, 0..400, &mut sentinel), [], "nothing changes, nothing is found");
-        let found = run(after, 400..1_200, &mut sentinel);
-        assert!(found.iter().all(|f| !f.samples.is_empty()));
-        found.into_iter().map(|f| format!("{}: {}", f.check, f.what)).collect()
-    }
-
-    #[test]
-    fn a_new_key_is_found_once() {
-        let after = |n| frame(n).replace("\"ch\"", "\"maker\":true,\"ch\"");
-        assert_eq!(told(frame, after), ["new_key: the key `maker` is new"]);
-    }
-
-    #[test]
-    fn a_key_that_is_gone_is_found() {
-        let after = |n| frame(n).replace(",\"side\":\"buy\"", "").replace(",\"side\":\"sell\"", "");
-        assert_eq!(told(frame, after), ["vanished_key: the key `side` is gone"]);
-    }
-
-    #[test]
-    fn a_new_word_of_few_is_found_and_a_new_symbol_is_not() {
-        let after = |n| frame(n).replace("sell", "block");
-        assert_eq!(told(frame, after), ["new_value: `side` is `block`, a word that was not there before"]);
-        let other = |n| frame(n).replace("\"BTC-USDT\"", "\"btcusdt\"");
-        assert_eq!(told(frame, other), [""; 0]);
-    }
-
-    #[test]
-    fn more_digits_another_type_and_a_field_that_stands_still_are_found() {
-        let finer = |n| frame(n).replace("\",\"side\"", "5\",\"side\"");
-        assert_eq!(told(frame, finer), ["precision: `p` has 3 digits after the point, 2 before"]);
-        let null = |n| if n == 500 { frame(n).replace("\"trades\"", "null") } else { frame(n) };
-        assert_eq!(told(frame, null), ["new_type: `ch` is null now"]);
-        let still = |n: u64| frame(n).replace(&format!("\"cs\":{n}"), "\"cs\":0");
-        assert_eq!(told(frame, still), ["constant: `cs` is always 0 now"]);
-    }
-
-    #[test]
-    fn a_check_that_never_could_fail_is_found_at_the_end_of_learning() {
-        let mut sentinel = Sentinel::default();
-        let zero = |n: u64| frame(n).replace(&format!("\"cs\":{n}"), "\"checksum\":0");
-        let found = run(zero, 0..LEARN + 50, &mut sentinel);
-        assert_eq!(found.len(), 1);
-        assert_eq!(&*found[0].check, "check_constant");
-    }
-
-    #[test]
-    fn a_step_of_the_rate_is_found() {
-        let mut sentinel = Sentinel::default();
-        assert_eq!(run(frame, 0..300, &mut sentinel), []);
-        let mut out = Vec::new();
-        for n in 300..400 {
-            let text = frame(n);
-            let at = Ts::from_ms(n as i64 * 1_000);
-            let (channel, symbol, bytes) = (Channel::Trades, "BTC-USDT", text.as_bytes());
-            sentinel.on(Sample { channel, symbol, bytes, frames: 1_000, at }, &mut out);
-        }
-        assert_eq!(out.iter().map(|f| &*f.check).collect::<Vec<_>>(), ["rate_step"]);
-    }
-}
+mod tests;

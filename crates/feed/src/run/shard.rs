@@ -324,10 +324,14 @@ impl<'a> Task<'a> {
 
     /// Takes a message, and others that are there already.
     async fn batch(&mut self, mut at: usize, mut message: Read) {
-        for _ in 0..BATCH_MAX {
+        for taken in 1.. {
             self.message(at, message).await;
             // A lossless reader that is full makes the socket wait.
             self.shared.context.bus.ready().await;
+            // Whatever is read is taken: the end of a batch comes before the next read.
+            if taken == BATCH_MAX {
+                break;
+            }
             match next(&mut self.sockets).now_or_never() {
                 Some(more) => (at, message) = more,
                 None => return,

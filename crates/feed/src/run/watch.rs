@@ -3,7 +3,8 @@
 use super::Shared;
 use crate::clock;
 use drift::{Sample, Sentinel};
-use model::{Body, Channel, Event, Ts};
+use model::{Body, Channel, Event, Instrument, Ts};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -14,8 +15,8 @@ const EVERY_MS: u64 = 100;
 
 /// A frame that is to be looked at.
 pub struct Taken {
+    instrument: Arc<Instrument>,
     channel: Channel,
-    symbol: Box<str>,
     bytes: Vec<u8>,
     frames: u64,
     at: Ts,
@@ -45,8 +46,8 @@ impl Taker {
             return;
         }
         *next = now.plus_ms(EVERY_MS);
-        let (channel, symbol) = (first.channel, first.instrument.symbol.clone());
-        let taken = Taken { channel, symbol, bytes: bytes.to_vec(), frames: *frames, at: now };
+        let (instrument, channel) = (Arc::clone(&first.instrument), first.channel);
+        let taken = Taken { instrument, channel, bytes: bytes.to_vec(), frames: *frames, at: now };
         // Where the sentinel is behind, this one is not looked at; its count goes with the next.
         if self.to.try_send(taken).is_ok() {
             *frames = 0;
@@ -59,13 +60,20 @@ pub fn start(shared: &Arc<Shared>) -> mpsc::Sender<Taken> {
     let (to, mut taken) = mpsc::channel::<Taken>(WAITING_MAX);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        let mut sentinel = Sentinel::default();
+        // The products of a venue speak wires of their own, and may share symbols.
+        let mut sentinels: BTreeMap<Box<str>, Sentinel> = BTreeMap::new();
         let mut found = Vec::new();
-        while let Some(Taken { channel, symbol, bytes, frames, at }) = taken.recv().await {
-            sentinel.on(Sample { channel, symbol: &symbol, bytes: &bytes, frames, at }, &mut found);
-            for finding in found.drain(..) {
+        while let Some(Taken { instrument, channel, bytes, frames, at }) = taken.recv().await {
+            let sentinel = sentinels.entry(instrument.product.clone()).or_default();
+            sentinel
+                .on(Sample { channel, symbol: &instrument.symbol, bytes: &bytes, frames, at }, &mut found);
+            for mut finding in found.drain(..) {
+                if !instrument.product.is_empty() {
+                    finding.what = format!("{}: {}", instrument.product, finding.what).into();
+                }
                 let source = shared.source.spec().name;
-                tracing::warn!(source, check = %finding.check, what = %finding.what, "the venue's wire has changed");
+                let channel = channel.name();
+                tracing::warn!(source, channel, check = %finding.check, what = %finding.what, "the venue's wire has changed");
                 let star = Arc::clone(&shared.star);
                 shared.tell(&star, Channel::Findings, Body::Finding(Box::new(finding)), clock::now());
             }
