@@ -26,11 +26,11 @@ VENUES = {
     "okx": [("okx", "main", "BTC/USDT", {}), ("okx", "main", "BTC/USDT:USDT", {})],
     "bybit": [("bybit", "spot", "BTC/USDT", {}), ("bybit", "linear", "BTC/USDT:USDT", {})],
     "deribit": [("deribit", "main", "BTC/USD:BTC", {})],
-    "kraken": [("kraken", "spot", "BTC/USD", {}), ("krakenfutures", "futures", "BTC/USD:BTC", {})],
-    "bitget": [("bitget", "public", "BTC/USDT", {})],
+    "kraken": [("kraken", "spot", "BTC/USD", {}), ("krakenfutures", "futures", "BTC/USD:USD", {})],
+    "bitget": [("bitget", "main", "BTC/USDT", {}), ("bitget", "main", "BTC/USDT:USDT", {})],
     "gate": [("gate", "spot", "BTC/USDT", {})],
-    "htx": [("htx", "spot", "BTC/USDT", {})],
-    "coinbase": [("coinbase", "advanced", "BTC/USD", {}), ("coinbaseexchange", "exchange", "BTC/USD", {})],
+    "htx": [("htx", "spot", "BTC/USDT", {"fetchMarkets": {"types": {"spot": True, "linear": False, "inverse": False}}})],
+    "coinbase": [("coinbase", "advanced", "BTC/USD", {})],
 }
 SECONDS = float(os.environ.get("SECONDS_EACH", "5"))
 
@@ -61,12 +61,12 @@ async def served(platform, venue, symbol, kept):
         pair = (levels(body["bids"]), levels(body["asks"]))
         kept[body.get("seq")] = pair
         kept["pairs"].add(pair)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
 
 
 async def follow(name, addr, symbol, options, venue, platform):
     """Follows a book and trades for a while; says what was seen."""
-    exchange = getattr(ccxt.pro, name)({"options": options, "enableRateLimit": False, "number": str})
+    exchange = getattr(ccxt.pro, name)({"options": options, "enableRateLimit": False})
     exchange.urls = dict(exchange.urls)
     exchange.urls["api"] = redirect(exchange.urls["api"], addr)
     # Currencies need keys of an account; nothing public hangs on them.

@@ -124,8 +124,9 @@ impl Sum {
             self.wrong
                 .push((seed, format!("{} live books were not the venue's REST books", outcome.referee.1)));
         }
-        if one_side && outcome.gaps > 0 {
-            self.wrong.push((seed, format!("{} gaps, though one connection was well", outcome.gaps)));
+        if one_side && !outcome.gap_words.is_empty() {
+            let words = outcome.gap_words.join(", ");
+            self.wrong.push((seed, format!("gaps, though one connection was well: {words}")));
         }
         self.wrong.extend(outcome.differences.into_iter().map(|words| (seed, words)));
     }

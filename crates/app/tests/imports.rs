@@ -234,7 +234,7 @@ fn a_broken_file_is_told_and_harms_no_other() {
     let row = |n: usize| format!("{n},64000.1,0.1,6400,1760000000008,True,True\n");
     let whole: String = (1..=5_000).map(row).collect();
     let half = gzip(whole.as_bytes());
-    let mixed: String = (1..=2_000).map(|n| format!("{}{n},x\n", row(n))).collect();
+    let mixed: String = (1..=2_000).flat_map(|n| [row(n), format!("{n},x\n")]).collect();
     let two = "id,price,qty,quote_qty,time,is_buyer_maker\n1,2,3,6,1760000000008,true\n";
     let in_zip = "A-trades-2025-10-09";
     let all = [

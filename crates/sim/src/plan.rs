@@ -50,6 +50,8 @@ pub struct Outcome {
     pub differences: Vec<String>,
     /// Gaps that were told.
     pub gaps: u64,
+    /// The first of them that another connection could have healed, in words.
+    pub gap_words: Vec<String>,
     /// Books that the engine sent back.
     pub resyncs: u64,
     /// Live books that equalled the venue's REST book at the same number, and those that did not.

@@ -1,7 +1,7 @@
 //! A reader as any client is one: it keeps books by what is published, and checks what it was promised.
 
 use book::Book;
-use model::{Body, Channel, Event, InstrumentId, TradeId};
+use model::{Body, Channel, Event, GapCause, InstrumentId, TradeId};
 use source::SimBook;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,9 @@ pub(crate) struct Reader {
     trades: BTreeMap<(InstrumentId, Channel), BTreeSet<u64>>,
     /// Gaps that were told.
     pub gaps: u64,
+    /// The first of them that another connection could have healed, in words. A frame that is lost from a book without
+    /// numbers shows itself only when the book crosses, whoever else carries it.
+    pub gap_words: Vec<String>,
     /// Events that were told.
     pub events: u64,
     /// Broken promises, in words.
@@ -45,8 +48,13 @@ impl Reader {
                 }
                 _ => self.complain(format!("{name}: a delta for a book that is not live")),
             },
-            (Body::Gap(_), Channel::Book) => {
+            (Body::Gap(gap), Channel::Book) => {
                 self.gaps += 1;
+                let held = self.books.get(&id).and_then(Option::as_ref);
+                let unseen = gap.cause == GapCause::Crossed && held.is_some_and(|book| book.seq().is_none());
+                if !unseen && self.gap_words.len() < WORDS_MAX {
+                    self.gap_words.push(format!("{name}: {}", gap.cause.name()));
+                }
                 self.books.insert(id, None);
             }
             (Body::Trade(trade), channel) => {

@@ -437,6 +437,7 @@ impl<'a> World<'a> {
         Outcome {
             differences: self.reader.wrong,
             gaps: self.reader.gaps,
+            gap_words: self.reader.gap_words,
             resyncs,
             referee: verdicts,
             healed,

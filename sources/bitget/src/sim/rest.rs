@@ -70,6 +70,8 @@ impl BitgetSim {
                 match named {
                     Some(product) if plain.ends_with("/contracts") => self.listing(product, path, now),
                     Some(product) => self.market(product, path, now),
+                    // Trading with play money: `SUSDT-FUTURES`. There is none here.
+                    None if word.starts_with('S') && plain.ends_with("/contracts") => Answer::fine("[]", now),
                     None => Answer::fault(400, "400172", "Parameter verification failed", now),
                 }
             }
