@@ -88,12 +88,10 @@ pub fn named(path: &str) -> Option<Archive> {
         interval if INTERVALS.contains(&interval) => Channel::Bars,
         _ => return None,
     };
-    let [spot, usdm, coinm] = &PRODUCTS;
+    let [spot, usdm, _] = &PRODUCTS;
     let shared = matches!(channel, Channel::Trades | Channel::AggTrades | Channel::Bars);
     let product = if path.contains("futures/um/") {
         Some(usdm)
-    } else if path.contains("futures/cm/") {
-        Some(coinm)
     } else if path.contains("data/spot/") {
         Some(spot)
     } else {

@@ -34,8 +34,7 @@ const SPOT_TRADES: &[&str] = &["id", "timestamp", "price", "volume", "side", "rp
 const BARS: &[&str] = &["time", "open", "high", "low", "close", "volume"];
 
 /// How far the clock of bars is ahead of UTC.
-const BARS_AHEAD_NS: i64 = 3 * MINUTE_NS * 60;
-const MINUTE_NS: i64 = 60_000_000_000;
+const BARS_AHEAD_NS: i64 = 3 * 3_600_000_000_000;
 
 /// `BTCUSDT2024-08-09.csv.gz` has trades of a contract, `BTCUSDT_2024-08-09.csv.gz` and `BTCUSDT-2022-11.csv.gz` of spot,
 /// `BTCUSDT_1_2020-01-01_2020-01-31.csv.gz` has bars.
@@ -116,7 +115,7 @@ fn bar(row: Row<'_>, instrument: &Arc<Instrument>, interval: &str) -> Result<Eve
         trades: None,
         closed: true,
     };
-    let over = Ts(start.0 + i64::from(minutes) * MINUTE_NS);
+    let over = start.plus_ms(u64::from(minutes) * 60_000);
     Ok(event(instrument, Channel::Bars, None, over, Body::Bar(Box::new(bar))))
 }
 
