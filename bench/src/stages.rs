@@ -43,8 +43,8 @@ pub fn table(sets: &[Set]) -> String {
         println!("{row}");
         let _ = writeln!(out, "{row}");
     }
-    out.push_str("\nStages are in ns a frame, each from the start of the frame; medians of seven interleaved rounds. Decode: typed, by \
-         sonic-rs, of Binance and OKX; of other venues its tree of JSON.\n",
+    out.push_str("\nStages are in ns a frame, each from the start of the frame; medians of seven interleaved rounds. Decode is by sonic-rs: \
+         typed where the yardstick has types for the frames, else its tree of JSON.\n",
     );
     out
 }

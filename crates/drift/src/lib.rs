@@ -334,7 +334,8 @@ impl Field {
     }
 
     fn missing(&mut self, path: &str, now: u64, found: &mut Vec<(&'static str, String)>) {
-        let nearly_always = self.seen.saturating_mul(20) >= self.last_seen.saturating_mul(19);
+        let nearly_always =
+            self.seen >= LEARN / 2 && self.seen.saturating_mul(20) >= self.last_seen.saturating_mul(19);
         if now - self.last_seen >= GONE && nearly_always && self.told.insert("vanished") {
             found.push(("vanished_key", format!("the key `{path}` is gone")));
         }

@@ -45,7 +45,7 @@ pub struct Counters {
     pub locked: u64,
     /// Levels dropped because a book reached its cap.
     pub trimmed: u64,
-    /// Events whose venue time was over a day from ours.
+    /// Events whose venue time was over a day from ours, or over a second after it.
     pub bad_times: u64,
 }
 
@@ -113,8 +113,9 @@ impl Engine {
     /// Takes an event and appends it and what follows from it. Where a book turned out wrong, its `Gap` was appended in
     /// place of the event, and the session has to be told.
     pub fn on(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
-        if check::is_bad_time(&event.stamp) {
-            event.flags |= Flags::BAD_TIME;
+        let odd = check::times(&event.stamp);
+        if !odd.is_empty() {
+            event.flags |= odd;
             self.counters.bad_times += 1;
         }
         match &event.body {

@@ -113,3 +113,26 @@ fn a_quote_is_derived_only_when_the_best_moves() {
         out.iter().filter(|e| matches!(e.body, Body::Quote(_)) && e.flags.has(Flags::DERIVED)).count();
     assert_eq!(quotes, 2);
 }
+
+#[test]
+fn a_venues_time_that_cannot_be_is_flagged_and_left_as_it_is() {
+    let (mut engine, i, mut out) = (Engine::new(Config::default()), instrument(), Vec::new());
+    let day = 86_400_000;
+    for (event_ms, flags) in [
+        (100, Flags::NONE),
+        (-60_000, Flags::NONE),
+        (1_001, Flags::NONE),
+        (1_200, Flags::SKEWED),
+        (day - 5, Flags::SKEWED),
+        (2 * day, Flags::BAD_TIME),
+        (-2 * day, Flags::BAD_TIME),
+    ] {
+        let mut event = event(&i, 100, snapshot(1));
+        event.stamp.ts_event = Some(Ts::from_ms(event_ms));
+        out.clear();
+        engine.on(event, &mut out);
+        let told = out.first().unwrap();
+        assert_eq!((told.flags, told.stamp.ts_event), (flags, Some(Ts::from_ms(event_ms))));
+    }
+    assert_eq!(engine.counters().bad_times, 4);
+}

@@ -162,14 +162,19 @@ impl Flags {
     /// Sent to a reader who joined late, from what was kept.
     pub const LAST_VALUE: Self = Self(32);
 
+    /// The venue's time is over a second after ours: its clock or ours is off. (One that is behind cannot be told from an
+    /// event that took long; the links' clock offsets tell it.)
+    pub const SKEWED: Self = Self(64);
+
     /// Every flag with the name used in JSON.
-    pub const NAMES: [(Self, &'static str); 6] = [
+    pub const NAMES: [(Self, &'static str); 7] = [
         (Self::DERIVED, "derived"),
         (Self::REPAIRED, "repaired"),
         (Self::SUSPECT, "suspect"),
         (Self::BAD_TIME, "bad_time"),
         (Self::OUT_OF_SESSION, "out_of_session"),
         (Self::LAST_VALUE, "last_value"),
+        (Self::SKEWED, "skewed"),
     ];
 
     /// Whether all flags of `other` are set.

@@ -16,7 +16,8 @@ pub(crate) struct Reader {
     /// Gaps that were told.
     pub gaps: u64,
     /// The first of them that another connection could have healed, in words. A frame that is lost from a book without
-    /// numbers shows itself only when the book crosses, whoever else carries it.
+    /// numbers shows itself only when the book crosses, whoever else carries it; what the venue starts again is started again
+    /// on every connection.
     pub gap_words: Vec<String>,
     /// Events that were told.
     pub events: u64,
@@ -52,7 +53,8 @@ impl Reader {
                 self.gaps += 1;
                 let held = self.books.get(&id).and_then(Option::as_ref);
                 let unseen = gap.cause == GapCause::Crossed && held.is_some_and(|book| book.seq().is_none());
-                if !unseen && self.gap_words.len() < WORDS_MAX {
+                let by_venue = gap.cause == GapCause::VenueReset;
+                if !unseen && !by_venue && self.gap_words.len() < WORDS_MAX {
                     self.gap_words.push(format!("{name}: {}", gap.cause.name()));
                 }
                 self.books.insert(id, None);

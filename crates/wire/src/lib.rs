@@ -26,7 +26,7 @@
 //! | `ts_recv` | time | our clock when the frame's last byte was read |
 //! | `ts_pub` | time, optional | when the bus published it |
 //! | `epoch`, `number` | integers, optional, together | the event's place in the sequence of all events: the cursor to resume from |
-//! | `flags` | array of strings, optional | left out where empty; `derived` computed by us, `repaired` filled in later from history, `suspect` the book was crossed after this change, `bad_time` the venue's time is over a day from ours, `out_of_session`, `last_value` sent to a late reader from what was kept |
+//! | `flags` | array of strings, optional | left out where empty; `derived` computed by us, `repaired` filled in later from history, `suspect` the book was crossed after this change, `bad_time` the venue's time is over a day from ours, `skewed` it is over a second after ours, `out_of_session`, `last_value` sent to a late reader from what was kept |
 //!
 //! # Kinds
 //!

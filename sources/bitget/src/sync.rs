@@ -1,5 +1,7 @@
 //! The continuity rule of one book. Pure: numbers in, a verdict out.
 
+use model::GapCause;
+
 /// What a book holds and what it waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
@@ -21,8 +23,8 @@ pub enum Step {
     KeepAlive,
     /// Pass over it.
     Ignore,
-    /// The chain is broken between these.
-    Gap(Option<u64>, Option<u64>),
+    /// The chain is broken between these: the venue has started the book again, or something was lost.
+    Gap(GapCause, Option<u64>, Option<u64>),
 }
 
 /// The rule of one book: an update's `pseq` is the `seq` before it. Generations without `pseq` only grow; the first
@@ -81,7 +83,8 @@ impl Chain {
         };
         if !follows {
             self.state = State::Cold;
-            return Step::Gap(last, seq);
+            let cause = if prev == Some(0) { GapCause::VenueReset } else { GapCause::Sequence };
+            return Step::Gap(cause, last, seq);
         }
         self.state = State::Live(seq);
         if empty && seq == last { Step::KeepAlive } else { Step::Apply(last) }
@@ -91,6 +94,7 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use GapCause::{Sequence, VenueReset};
 
     /// The state held (`None`: unnumbered), `pseq`, `seq`, whether it is empty, the verdict.
     type Row = (Option<u64>, Option<u64>, Option<u64>, bool, Step);
@@ -104,18 +108,18 @@ mod tests {
             (Some(10), Some(10), Some(10), false, Step::Apply(Some(10))),
             (Some(20), Some(20), Some(3), false, Step::Apply(Some(20))),
             // The venue starts again.
-            (Some(20), Some(0), Some(30), false, Step::Gap(Some(20), Some(30))),
+            (Some(20), Some(0), Some(30), false, Step::Gap(VenueReset, Some(20), Some(30))),
             // A lost, a repeated and a swapped update.
-            (Some(10), Some(20), Some(30), false, Step::Gap(Some(10), Some(30))),
-            (Some(20), Some(10), Some(20), false, Step::Gap(Some(20), Some(20))),
-            (Some(10), Some(5), Some(9), false, Step::Gap(Some(10), Some(9))),
+            (Some(10), Some(20), Some(30), false, Step::Gap(Sequence, Some(10), Some(30))),
+            (Some(20), Some(10), Some(20), false, Step::Gap(Sequence, Some(20), Some(20))),
+            (Some(10), Some(5), Some(9), false, Step::Gap(Sequence, Some(10), Some(9))),
             // Without `pseq` the numbers only grow.
             (Some(10), None, Some(11), false, Step::Apply(Some(10))),
             (Some(10), None, Some(10), true, Step::KeepAlive),
-            (Some(10), None, Some(10), false, Step::Gap(Some(10), Some(10))),
-            (Some(10), None, Some(9), false, Step::Gap(Some(10), Some(9))),
-            (Some(10), None, None, false, Step::Gap(Some(10), None)),
-            (Some(10), Some(10), None, false, Step::Gap(Some(10), None)),
+            (Some(10), None, Some(10), false, Step::Gap(Sequence, Some(10), Some(10))),
+            (Some(10), None, Some(9), false, Step::Gap(Sequence, Some(10), Some(9))),
+            (Some(10), None, None, false, Step::Gap(Sequence, Some(10), None)),
+            (Some(10), Some(10), None, false, Step::Gap(Sequence, Some(10), None)),
             // Numbers above 2^53.
             (
                 Some(9_007_199_254_740_993),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::sources::named;
 use crate::term::paint;
 use indicatif::{ProgressBar, ProgressStyle};
-use model::{Channel, Instrument, Lookup, Ts};
+use model::{Catalogue, Channel, Instrument, Lookup, Ts};
 use serde::{Deserialize, Serialize};
 use source::Past;
 use std::collections::BTreeMap;
@@ -75,20 +75,7 @@ pub async fn run(args: Args) -> Result<u8> {
         .ok_or_else(|| Error::History(format!("`{}` is none of trades, agg_trades, bars", args.channel)))?;
     let client = feed::Client::new(source, &hosts(&args)?)?;
     let (catalogue, faults) = client.catalogue().await;
-    let instrument = match catalogue.find(source.spec().name, &args.instrument) {
-        Lookup::Found(instrument) => instrument,
-        Lookup::Ambiguous(names) => {
-            let words = format!("`{}` may mean {}", args.instrument, names.join(", "));
-            return Err(Error::History(words));
-        }
-        Lookup::Unknown => {
-            let mut words = format!("{} lists no `{}`", args.source, args.instrument);
-            for why in faults {
-                words = format!("{words}\n  not read: {why}");
-            }
-            return Err(Error::History(words));
-        }
-    };
+    let instrument = find(&args, &catalogue, &faults)?;
     let to = args.to.unwrap_or_else(feed::clock::now);
     let path = file(&args, channel, &instrument);
     let beside = path.with_extension("progress");
@@ -138,6 +125,20 @@ pub async fn run(args: Args) -> Result<u8> {
     keep(&mut output, &mut progress, Vec::new(), to, &beside)?;
     report(&args, &instrument, &path, &output, resumed);
     Ok(0)
+}
+
+/// The instrument that is meant; `faults` are the lists that could not be read.
+fn find(args: &Args, catalogue: &Catalogue, faults: &[String]) -> Result<Arc<Instrument>> {
+    let words = match catalogue.find(&args.source, &args.instrument) {
+        Lookup::Found(instrument) => return Ok(instrument),
+        Lookup::Ambiguous(names) => format!("`{}` may mean {}", args.instrument, names.join(", ")),
+        Lookup::Unknown => {
+            faults.iter().fold(format!("{} lists no `{}`", args.source, args.instrument), |words, why| {
+                format!("{words}\n  not read: {why}")
+            })
+        }
+    };
+    Err(Error::History(words))
 }
 
 /// Writes events, and then that they are there.

@@ -144,8 +144,8 @@ impl BitgetSession {
                     listed.fact(Channel::Book, LaneFact::Syncing(words), now, out);
                 }
             }
-            Step::Gap(from_seq, to_seq) => {
-                listed.tell_gap(Gap { cause: GapCause::Sequence, from_seq, to_seq }, now, out);
+            Step::Gap(cause, from_seq, to_seq) => {
+                listed.tell_gap(Gap { cause, from_seq, to_seq }, now, out);
                 self.begin_again(at, now, out);
             }
         }
