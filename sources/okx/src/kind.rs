@@ -27,6 +27,8 @@ pub enum Kind {
     OpenInterest,
     /// `liquidation-orders`.
     Liquidations,
+    /// `opt-summary`.
+    Greeks,
     /// `instruments`.
     Instruments,
     /// Any other.
@@ -62,6 +64,7 @@ impl Kind {
             b"funding-rate" => Self::Funding,
             b"open-interest" => Self::OpenInterest,
             b"liquidation-orders" => Self::Liquidations,
+            b"opt-summary" => Self::Greeks,
             b"instruments" => Self::Instruments,
             _ if channel.starts_with(b"candle") => Self::Bars,
             _ => Self::Other,
@@ -82,6 +85,7 @@ impl Kind {
             Self::Funding => Channel::Funding,
             Self::OpenInterest => Channel::OpenInterest,
             Self::Liquidations => Channel::Liquidations,
+            Self::Greeks => Channel::Greeks,
             Self::Instruments => Channel::Instruments,
             Self::Other => return None,
         })

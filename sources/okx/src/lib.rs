@@ -58,6 +58,7 @@ pub static SPEC: Spec = Spec {
         offers(Channel::Funding, Proof::None, Some(95_000)),
         offers(Channel::OpenInterest, Proof::None, None),
         offers(Channel::Liquidations, Proof::None, None),
+        offers(Channel::Greeks, Proof::None, None),
         offers(Channel::Instruments, Proof::None, None),
     ],
     frame_bytes_max: 16 * 1024 * 1024,
@@ -135,7 +136,8 @@ fn looks_like_ours(frame: &[u8]) -> bool {
     }
     // Another venue has the same envelope; its ids have no dash, and it names product and instrument at once.
     let named = head.arg.is_some_and(|arg| match (arg.inst, arg.inst_type) {
-        (b"", product) => !product.is_empty() && arg.kind != parse::Kind::Other,
+        (b"", b"") => !arg.family.is_empty() && arg.kind != parse::Kind::Other,
+        (b"", _) => arg.kind != parse::Kind::Other,
         (inst, product) => product.is_empty() && !arg.channel.is_empty() && inst.contains(&b'-'),
     });
     read.is_ok() && named && (head.data || head.control)
@@ -149,6 +151,8 @@ mod tests {
     fn our_frames_are_recognised_and_others_not() {
         let ours = br#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[]}"#;
         assert!(Okx.recognises(None, ours));
+        let family = br#"{"arg":{"channel":"opt-summary","instFamily":"BTC-USD"},"data":[]}"#;
+        assert!(Okx.recognises(None, family));
         assert!(Okx.recognises(Some("wss://ws.okx.com:8443/ws/v5/public"), b""));
         assert!(!Okx.recognises(Some("wss://fstream.binance.com/stream"), ours));
         for other in [

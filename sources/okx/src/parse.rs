@@ -11,7 +11,8 @@ pub type Result<T> = std::result::Result<T, Malformed>;
 
 /// What a frame is about.
 ///
-/// `{"channel":"books","instId":"BTC-USDT"}` or `{"channel":"liquidation-orders","instType":"SWAP"}`
+/// `{"channel":"books","instId":"BTC-USDT"}`, `{"channel":"liquidation-orders","instType":"SWAP"}` or
+/// `{"channel":"opt-summary","instFamily":"BTC-USD"}`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arg<'a> {
     /// The channel as the venue spells it.
@@ -22,6 +23,8 @@ pub struct Arg<'a> {
     pub inst: &'a [u8],
     /// `instType`; empty for channels by instrument.
     pub inst_type: &'a [u8],
+    /// `instFamily`; empty but for channels by family.
+    pub family: &'a [u8],
 }
 
 /// What stands around the data of a frame.
@@ -103,13 +106,14 @@ pub fn frame<'a>(
 }
 
 fn arg<'a>(c: &mut Cursor<'a>, unknown: &mut Option<&'a [u8]>) -> Result<Arg<'a>> {
-    let mut arg = Arg { channel: b"", kind: Kind::Other, inst: b"", inst_type: b"" };
+    let mut arg = Arg { channel: b"", kind: Kind::Other, inst: b"", inst_type: b"", family: b"" };
     c.object(|c, key| {
         match key {
             b"channel" => arg.channel = c.str()?,
             b"instId" => arg.inst = c.str()?,
             b"instType" => arg.inst_type = c.str()?,
-            b"instFamily" | b"uly" | b"generated" => {
+            b"instFamily" => arg.family = c.str()?,
+            b"uly" | b"generated" => {
                 c.skip()?;
             }
             other => {

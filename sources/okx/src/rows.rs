@@ -3,7 +3,8 @@
 use crate::emit::Sink;
 use crate::parse::{Result, ms};
 use model::{
-    Bar, Body, Channel, DayStats, Decimal, Funding, Instrument, InstrumentKind, Liquidation, OpenInterest, Ts,
+    Bar, Body, Channel, DayStats, Decimal, Funding, Greeks, Instrument, InstrumentKind, Liquidation,
+    OpenInterest, Ts,
 };
 use source::{Action, Cursor, What};
 use std::sync::Arc;
@@ -250,16 +251,13 @@ pub fn open_interest(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mu
     })
 }
 
-/// A forced order with its time.
-pub type Forced = (Liquidation, Option<Ts>);
-
-/// Reads the rows of `liquidation-orders` and hands each instrument's orders to `row`.
+/// Reads the rows of `liquidation-orders` and hands each order to `tell`, with its instrument and time.
 ///
 /// `[{"instId":"BTC-USDT-SWAP","instType":"SWAP","instFamily":"BTC-USDT","uly":"BTC-USDT","details":[{"side":"sell","posSide":"long","bkPx":"63500","sz":"12","bkLoss":"0","ccy":"","ts":"1760000000100"}]}]`
 pub fn liquidations<'a>(
     c: &mut Cursor<'a>,
     sink: &mut Sink<'_>,
-    mut row: impl FnMut(&'a [u8], Vec<Forced>, &mut Sink<'_>),
+    mut tell: impl FnMut(&'a [u8], Body, Option<Ts>, &mut Sink<'_>),
 ) -> Result<()> {
     c.array(|c| {
         let (mut inst, mut forced) = (None, Vec::new());
@@ -277,12 +275,15 @@ pub fn liquidations<'a>(
             }
             Ok(())
         })?;
-        row(inst.ok_or_else(|| c.fault(What::Missing("instId")))?, forced, sink);
+        let inst = inst.ok_or_else(|| c.fault(What::Missing("instId")))?;
+        for (order, ts) in forced {
+            tell(inst, Body::Liquidation(Box::new(order)), ts, sink);
+        }
         Ok(())
     })
 }
 
-fn forced_order(c: &mut Cursor<'_>, sink: &mut Sink<'_>) -> Result<Forced> {
+fn forced_order(c: &mut Cursor<'_>, sink: &mut Sink<'_>) -> Result<(Liquidation, Option<Ts>)> {
     let (mut side, mut px, mut qty, mut ts): (_, Option<Decimal>, Option<Decimal>, _) =
         (None, None, None, None);
     c.object(|c, key| {
@@ -306,6 +307,43 @@ fn forced_order(c: &mut Cursor<'_>, sink: &mut Sink<'_>) -> Result<Forced> {
         avg_px: None,
     };
     Ok((order, ts))
+}
+
+/// Reads the rows of `opt-summary` and hands each to `tell`, with its instrument and time. Sensitivities are those of
+/// the Black-Scholes model, in dollars; `delta` and its like are in coins, and not used. Volatilities are fractions.
+///
+/// `[{"instType":"OPTION","instId":"BTC-USD-261225-100000-C","uly":"BTC-USD","delta":"0.3105","gamma":"-0.2101","theta":"-0.0003","vega":"0.0011","deltaBS":"0.4211","gammaBS":"0.0000125","thetaBS":"-35.1","vegaBS":"98.4","realVol":"","volLv":"0.5012","bidVol":"0.4975","askVol":"0.5061","markVol":"0.5018","lever":"6.2","fwdPx":"65012.4","ts":"1760000000123"}]`
+pub fn greeks<'a>(
+    c: &mut Cursor<'a>,
+    sink: &mut Sink<'_>,
+    mut tell: impl FnMut(&'a [u8], Body, Option<Ts>, &mut Sink<'_>),
+) -> Result<()> {
+    c.array(|c| {
+        let (mut inst, mut greeks, mut ts) = (None, Greeks::default(), None);
+        c.object(|c, key| {
+            match key {
+                b"instId" => inst = Some(c.str()?),
+                b"deltaBS" => greeks.delta = c.decimal_opt()?,
+                b"gammaBS" => greeks.gamma = c.decimal_opt()?,
+                b"thetaBS" => greeks.theta = c.decimal_opt()?,
+                b"vegaBS" => greeks.vega = c.decimal_opt()?,
+                b"markVol" => greeks.mark_iv = c.decimal_opt()?,
+                b"bidVol" => greeks.bid_iv = c.decimal_opt()?,
+                b"askVol" => greeks.ask_iv = c.decimal_opt()?,
+                b"fwdPx" => greeks.underlying = c.decimal_opt()?,
+                b"ts" => ts = ms(c)?,
+                b"instType" | b"instFamily" | b"uly" | b"delta" | b"gamma" | b"theta" | b"vega"
+                | b"realVol" | b"volLv" | b"lever" => {
+                    c.skip()?;
+                }
+                other => unknown(c, sink, b"opt-summary", other)?,
+            }
+            Ok(())
+        })?;
+        let inst = inst.ok_or_else(|| c.fault(What::Missing("instId")))?;
+        tell(inst, Body::Greeks(Box::new(greeks)), ts, sink);
+        Ok(())
+    })
 }
 
 /// Passes over the value of a key that we do not know, and says so.

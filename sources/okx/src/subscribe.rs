@@ -35,6 +35,8 @@ pub enum Key {
     Inst(Box<str>),
     /// By `instType`.
     Type(&'static str),
+    /// By `instFamily`.
+    Family(Box<str>),
 }
 
 impl Topic {
@@ -53,6 +55,7 @@ impl Topic {
         match &self.key {
             Key::Inst(inst) => ("instId", inst),
             Key::Type(word) => ("instType", word),
+            Key::Family(family) => ("instFamily", family),
         }
     }
 
@@ -91,6 +94,9 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         Channel::OpenInterest if !spot => by_inst("open-interest"),
         Channel::Liquidations if !spot => by_type("liquidation-orders"),
         Channel::Funding if perpetual => by_inst("funding-rate"),
+        Channel::Greeks if want.instrument.kind == InstrumentKind::Option => {
+            Some(("opt-summary".into(), Key::Family(index_of(symbol).into())))
+        }
         Channel::Instruments => by_type("instruments"),
         Channel::MarkPrice
         | Channel::OpenInterest
@@ -208,9 +214,12 @@ pub struct ControlArg<'a> {
     /// Of an instrument,
     #[serde(borrow, default)]
     pub inst_id: Cow<'a, str>,
-    /// or of a product.
+    /// or of a product,
     #[serde(borrow, default)]
     pub inst_type: Cow<'a, str>,
+    /// or of a family.
+    #[serde(borrow, default)]
+    pub inst_family: Cow<'a, str>,
 }
 
 impl Control<'_> {
@@ -236,6 +245,7 @@ impl Control<'_> {
                     && match &topic.key {
                         Key::Inst(inst) => *arg.inst_id == **inst,
                         Key::Type(word) => arg.inst_type == *word,
+                        Key::Family(family) => *arg.inst_family == **family,
                     }
             }
             None => topic.is_in(&self.msg),
@@ -264,7 +274,8 @@ mod tests {
         }
         let shards = shards(&wants, &Options::default());
         let kept: usize = shards.iter().map(|s| s.wants.len()).sum();
-        assert_eq!(kept, 100 * crate::SPEC.channels.len());
+        let offered = crate::SPEC.channels.iter().filter(|c| c.channel != Channel::Greeks);
+        assert_eq!(kept, 100 * offered.count(), "all but what is of options alone");
         for shard in &shards {
             let books = shard.wants.iter().filter(|w| w.channel == Channel::Book).count();
             assert!(books <= BOOKS_MAX);

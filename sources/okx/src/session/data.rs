@@ -26,7 +26,7 @@ impl OkxSession {
                 self.notes.unknown(b"channel", arg.channel, out);
                 skip(c)
             }
-            Kind::Liquidations => self.liquidations(c, now, out),
+            Kind::Liquidations | Kind::Greeks => self.by_row(arg.kind, c, now, out),
             Kind::Instruments => self.definitions(c, now, out),
             Kind::IndexPrice => {
                 let targets = self.targets(arg.inst, c)?;
@@ -97,9 +97,12 @@ impl OkxSession {
                 Kind::MarkPrice => rows::mark_price(c, instrument, &mut sink),
                 Kind::Funding => rows::funding(c, instrument, &mut sink),
                 Kind::OpenInterest => rows::open_interest(c, instrument, &mut sink),
-                Kind::Book(_) | Kind::IndexPrice | Kind::Liquidations | Kind::Instruments | Kind::Other => {
-                    skip(c)
-                }
+                Kind::Book(_)
+                | Kind::IndexPrice
+                | Kind::Liquidations
+                | Kind::Greeks
+                | Kind::Instruments
+                | Kind::Other => skip(c),
             };
             let Err(fault) = read else { return Ok(()) };
             let kept = out.len();
@@ -109,27 +112,24 @@ impl OkxSession {
         }
     }
 
-    fn liquidations(&mut self, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
+    /// Rows that name each its instrument: what is wanted of them is told.
+    fn by_row(&mut self, kind: Kind, c: &mut Cursor<'_>, now: Ts, out: &mut Vec<Action>) -> Result<()> {
         let (table, wanting) = (&mut self.table, self.wanting);
         let mut sink = Sink { now, out, notes: &mut self.notes };
-        let mut stranger = None;
-        rows::liquidations(c, &mut sink, |symbol, forced, sink| {
-            let Some(listed) = table.place(symbol).and_then(|at| table.get(at)) else {
-                stranger = stranger.or((!wanting).then_some(symbol.len()));
-                return;
-            };
-            if wanting && !listed.wants(Channel::Liquidations) {
-                return;
+        let mut stranger = false;
+        let tell = |symbol: &[u8], body: Body, ts: Option<Ts>, sink: &mut Sink<'_>| {
+            let listed = table.place(symbol).and_then(|at| table.get(at));
+            stranger |= listed.is_none() && !wanting;
+            let (Some(listed), Some(channel)) = (listed, kind.channel()) else { return };
+            if !wanting || listed.wants(channel) {
+                sink.emit(&listed.instrument, channel, ts, body);
             }
-            for (order, ts) in forced {
-                let body = Body::Liquidation(Box::new(order));
-                sink.emit(&listed.instrument, Channel::Liquidations, ts, body);
-            }
-        })?;
-        match stranger {
-            Some(_) => Err(c.fault(What::Rule("instId is no symbol"))),
-            None => Ok(()),
+        };
+        match kind {
+            Kind::Greeks => rows::greeks(c, &mut sink, tell)?,
+            _ => rows::liquidations(c, &mut sink, tell)?,
         }
+        if stranger { Err(c.fault(What::Rule("instId is no symbol"))) } else { Ok(()) }
     }
 
     /// Definitions pushed by the `instruments` channel.

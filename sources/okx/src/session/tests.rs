@@ -359,6 +359,36 @@ fn an_argument_of_several_lanes_ends_with_the_last() {
 }
 
 #[test]
+fn options_of_a_family_share_an_argument_that_ends_with_the_last() {
+    let [call, put, strange] =
+        ["BTC-USD-261225-100000-C", "BTC-USD-261225-50000-P", "BTC-USD-261225-70000-C"];
+    let (mut script, out) = Script::open(&[(call, Channel::Greeks), ("BTC-USDT", Channel::Greeks)]);
+    let arg = r#"{"channel":"opt-summary","instFamily":"BTC-USD"}"#;
+    assert_eq!(sends(&out), [format!(r#"{{"id":"1","op":"subscribe","args":[{arg}]}}"#)]);
+    let other = format!(r#"{{"id":"1","event":"subscribe","arg":{arg},"connId":"a"}}"#);
+    assert_eq!(facts(&script.frame(&other.replace("BTC-USD", "ETH-USD"))), Vec::<String>::new());
+    assert_eq!(facts(&script.frame(&other)), [format!("{call} acked")]);
+    let more = [want(put, Channel::Greeks), want(strange, Channel::Trades)];
+    assert_eq!(sends(&script.on(Input::Subscribe(&more))).len(), 1, "the trades alone are asked for");
+    let row = |symbol| format!(r#"{{"instId":"{symbol}","deltaBS":"0.5","ts":"1"}}"#);
+    let rows = [call, put, strange, "BTC-USD-261225-1-C"].map(row).join(",");
+    let frame = format!(r#"{{"arg":{arg},"data":[{rows}]}}"#);
+    let told = |out: &[Action]| -> Vec<String> {
+        let greeks = |(name, body): (&str, &Body)| match body {
+            Body::Greeks(greeks) => Some(format!("{name} {}", greeks.delta.unwrap())),
+            _ => None,
+        };
+        events(out).into_iter().filter_map(greeks).collect()
+    };
+    assert_eq!(told(&script.frame(&frame)), [format!("{call} 0.5"), format!("{put} 0.5")]);
+    assert!(sends(&script.on(Input::Unsubscribe(&[want(call, Channel::Greeks)]))).is_empty());
+    assert_eq!(told(&script.frame(&frame)), [format!("{put} 0.5")]);
+    let out = script.on(Input::Unsubscribe(&more[..1]));
+    assert_eq!(sends(&out), [format!(r#"{{"id":"3","op":"unsubscribe","args":[{arg}]}}"#)]);
+    assert_eq!(events(&script.frame(&frame)), []);
+}
+
+#[test]
 fn wants_of_a_closed_session_are_asked_for_when_it_opens() {
     let mut script = Script::live();
     script.on(Input::Closed);

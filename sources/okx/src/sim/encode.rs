@@ -2,7 +2,7 @@
 
 use super::world::{Print, Shown, Update, volumes};
 use crate::listing;
-use model::{Instrument, Level, Px, Qty, Side, Ts, write_mantissa};
+use model::{Decimal, Instrument, Level, Px, Qty, Right, Side, Ts, write_mantissa};
 use source::market::Listed;
 use std::fmt::Write;
 
@@ -39,12 +39,12 @@ fn levels(levels: &[Level], instrument: &Instrument) -> String {
 
 /// A push: `{"arg":{…},"data":[…]}`
 pub(super) fn push(channel: &str, symbol: &str, data: &str) -> Vec<u8> {
-    format!(r#"{{"arg":{{"channel":"{channel}","instId":"{symbol}"}},"data":[{data}]}}"#).into_bytes()
+    push_by("instId", channel, symbol, data)
 }
 
-/// A push by product.
-pub(super) fn push_type(channel: &str, inst_type: &str, data: &str) -> Vec<u8> {
-    format!(r#"{{"arg":{{"channel":"{channel}","instType":"{inst_type}"}},"data":[{data}]}}"#).into_bytes()
+/// A push that is not of an instrument but of a product (`instType`) or a family (`instFamily`).
+pub(super) fn push_by(field: &str, channel: &str, of: &str, data: &str) -> Vec<u8> {
+    format!(r#"{{"arg":{{"channel":"{channel}","{field}":"{of}"}},"data":[{data}]}}"#).into_bytes()
 }
 
 /// A push of `books`.
@@ -188,6 +188,31 @@ pub(super) fn interest_row(one: &Listed, contracts: i64, ts: Ts) -> String {
         contracts * 100,
         ts.as_ms()
     )
+}
+
+/// A row of `opt-summary`. Its model is far simpler than the venue's: delta is the forward's share in forward and strike,
+/// so that all of it follows from the market and moves with it.
+pub(super) fn greeks_row(one: &Listed, (forward, scale): (Px, u8), ts: Ts) -> Option<String> {
+    const ONE: i128 = 10_000_000_000;
+    const DAY_MS: i64 = 86_400_000;
+    let (strike, right) = one.instrument.option?;
+    let days = (one.instrument.expiry?.ms_since(ts) / DAY_MS).max(1);
+    let (f, k) = (i128::from(forward.0), i128::from(strike.mantissa_at(scale)?));
+    let call = f * ONE / (f + k);
+    let delta = Decimal::new(if right == Right::Call { call } else { call - ONE }, 10);
+    let gamma = Decimal::new(k * ONE * 10_i128.pow(u32::from(scale)) / ((f + k) * (f + k)), 10);
+    let worth = i128::from(one.last.0.0) * f;
+    let worth_scale = one.instrument.px_scale + scale;
+    let (theta, vega) = (-worth / i128::from(days), worth / 50);
+    let (theta, vega) = (Decimal::new(theta, worth_scale), Decimal::new(vega, worth_scale));
+    let vol = 5_000 + one.last.0.0 % 500;
+    let [mark, bid, ask] = [vol, vol - 25, vol + 25].map(|vol| text(vol, 4));
+    let (symbol, family) = (&one.instrument.symbol, listing::index_of(&one.instrument.symbol));
+    Some(format!(
+        r#"{{"instType":"OPTION","instId":"{symbol}","uly":"{family}","delta":"{delta}","gamma":"{gamma}","theta":"{theta}","vega":"{vega}","deltaBS":"{delta}","gammaBS":"{gamma}","thetaBS":"{theta}","vegaBS":"{vega}","realVol":"","volLv":"{mark}","bidVol":"{bid}","askVol":"{ask}","markVol":"{mark}","lever":"1","fwdPx":"{}","ts":"{}"}}"#,
+        text(forward.0, scale),
+        ts.as_ms()
+    ))
 }
 
 /// A row of `liquidation-orders`: the print that a forced order made.

@@ -39,7 +39,7 @@ impl OkxSim {
         let forced = print.id.is_multiple_of(20) && instrument.kind != InstrumentKind::Spot;
         if forced && self.peers.heard("liquidation-orders", product) {
             let row = encode::liquidation_row(&instrument, print);
-            let frame = encode::push_type("liquidation-orders", product, &row);
+            let frame = encode::push_by("instType", "liquidation-orders", product, &row);
             self.peers.push("liquidation-orders", product, &frame, now, out);
         }
     }
@@ -68,6 +68,11 @@ impl OkxSim {
         self.flush_all(now, out);
         for at in 0..self.world.states.len() {
             self.statistics(at, now, out);
+        }
+        if self.ticks.is_multiple_of(10) {
+            for family in self.world.families() {
+                self.tell("opt-summary", &family, None, now, out);
+            }
         }
         self.bars(now, out);
         self.age(now, out);
@@ -185,8 +190,14 @@ impl OkxSim {
         if to.is_none() && !self.peers.heard(channel, of) {
             return;
         }
+        let (mut field, index) = ("instId", self.world.index(of));
         let row = if channel == "index-tickers" {
-            self.world.index(of).map(|px| encode::index_row(of, px, now))
+            index.map(|px| encode::index_row(of, px, now))
+        } else if channel == "opt-summary" {
+            field = "instFamily";
+            let row = |one| encode::greeks_row(one, index?, now);
+            let rows: Vec<String> = self.world.options(of).into_iter().filter_map(row).collect();
+            Some(rows.join(","))
         } else {
             let at = self.world.place(of);
             let one = at.and_then(|at| self.world.market.listed().get(at));
@@ -200,7 +211,7 @@ impl OkxSim {
             })
         };
         let Some(row) = row else { return };
-        let frame = encode::push(channel, of, &row);
+        let frame = encode::push_by(field, channel, of, &row);
         match to {
             Some(peer) => self.peers.send(peer, frame, now, out),
             None => self.peers.push(channel, of, &frame, now, out),
@@ -214,12 +225,17 @@ impl OkxSim {
             let places = self.world.of_type(of);
             let rows: Vec<&str> =
                 places.iter().filter_map(|at| self.world.rows.get(*at)).map(String::as_str).collect();
-            let frame = encode::push_type(channel, of, &rows.join(","));
+            let frame = encode::push_by("instType", channel, of, &rows.join(","));
             return self.peers.send(peer, frame, now, out);
         }
         if matches!(
             kind,
-            Kind::DayStats | Kind::MarkPrice | Kind::IndexPrice | Kind::Funding | Kind::OpenInterest
+            Kind::DayStats
+                | Kind::MarkPrice
+                | Kind::IndexPrice
+                | Kind::Funding
+                | Kind::OpenInterest
+                | Kind::Greeks
         ) {
             return self.tell(channel, of, Some(peer), now, out);
         }

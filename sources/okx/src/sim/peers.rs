@@ -20,6 +20,9 @@ const NOTICE_MS: u64 = 60_000;
 /// The largest frame that is taken.
 const FRAME_BYTES_MAX: usize = 65_536;
 
+/// What an argument is of is named by the first of these that it has.
+const FIELDS: [&str; 3] = ["instId", "instType", "instFamily"];
+
 /// A channel and what it is of.
 pub(super) type Topic = (String, String);
 
@@ -234,7 +237,7 @@ impl OkxSim {
             self.peers.clients.get(&peer).and_then(|c| self.fault(&c.path, &channel, &of))
         };
         if let Some(code) = refused {
-            let field = if arg.get("instId").is_some() { "instId" } else { "instType" };
+            let field = FIELDS.into_iter().find(|field| arg.get(field).is_some()).unwrap_or_default();
             let words = format!(
                 "Wrong URL or channel:{channel},{field}:{of} doesn't exist. Please use the correct URL, channel and parameters referring to API document."
             );
@@ -277,6 +280,7 @@ impl OkxSim {
         let offered = match kind {
             _ if self.tape => kind != Kind::Other,
             Kind::Liquidations | Kind::Instruments => !self.world.of_type(of).is_empty(),
+            Kind::Greeks => !self.world.options(of).is_empty(),
             Kind::IndexPrice => self.world.index(of).is_some(),
             Kind::Bars => {
                 let word = channel.strip_prefix("candle").unwrap_or_default();
@@ -299,6 +303,6 @@ impl OkxSim {
 
 fn topic(arg: &Value) -> Option<Topic> {
     let text = |key: &str| arg.get(key).and_then(Value::as_str);
-    let of = text("instId").or_else(|| text("instType"))?;
+    let of = FIELDS.into_iter().find_map(text)?;
     Some((text("channel")?.to_owned(), of.to_owned()))
 }

@@ -13,7 +13,7 @@ pub(super) fn topic(frame: &[u8]) -> Option<Topic> {
     let (head, read) = parse::frame(frame, |_, c| c.skip().map(|_| ()));
     read.ok()?;
     let arg = head.arg.filter(|_| head.data && !head.control && !head.legacy)?;
-    let of = if arg.inst.is_empty() { arg.inst_type } else { arg.inst };
+    let of = [arg.inst, arg.inst_type, arg.family].into_iter().find(|of| !of.is_empty())?;
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let fresh = head.action != Some(b"update");
     Some(Topic { key: key(text(arg.channel)?, text(of)?), fresh })

@@ -102,6 +102,7 @@ fn every_fault_of_a_request_has_its_code() {
         (1, subscribe("books", "XXX-YYY"), "60018"),
         (1, subscribe("nothing", "BTC-USDT"), "60018"),
         (1, subscribe("funding-rate", "BTC-USDT"), "60018"),
+        (1, subscribe("opt-summary", "DOGE-USD").replace("instId", "instFamily"), "60018"),
         (1, subscribe("candle1m", "BTC-USDT"), "64001"),
         (1, subscribe("books-l2-tbt", "BTC-USDT"), "60011"),
         (2, subscribe("trades", "BTC-USDT"), "64002"),
@@ -204,6 +205,30 @@ fn parallel_connections_hear_the_same_numbers_and_best_comes_before_book() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn a_family_hears_its_options_and_their_values_move() {
+    let mut venue = Venue::new(1, Quirks::default());
+    venue.open(1, PUBLIC);
+    let first = venue.say(1, &subscribe("opt-summary", "BTC-USD").replace("instId", "instFamily"));
+    assert_eq!((&first[0]["event"], first.len()), (&"subscribe".into(), 2));
+    let mut frames = vec![first[1].clone()];
+    frames.extend(read(&venue.wait(30_000)));
+    let mut values = std::collections::BTreeSet::new();
+    for frame in &frames {
+        assert_eq!(frame["arg"]["instFamily"], "BTC-USD");
+        let row = &frame["data"][0];
+        assert_eq!(
+            (&row["instId"], frame["data"].as_array().unwrap().len()),
+            (&"BTC-USD-261225-100000-C".into(), 1)
+        );
+        let number = |key: &str| row[key].as_str().unwrap().parse::<f64>().unwrap();
+        assert!(number("deltaBS") > 0.0 && number("deltaBS") < 1.0 && number("gammaBS") > 0.0, "{row}");
+        assert!(number("thetaBS") < 0.0 && number("vegaBS") > 0.0, "{row}");
+        values.insert((row["deltaBS"].to_string(), row["markVol"].to_string()));
+    }
+    assert!(frames.len() > 25 && values.len() > 10, "{} {}", frames.len(), values.len());
 }
 
 #[test]

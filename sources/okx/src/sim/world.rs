@@ -2,8 +2,8 @@
 
 use crate::listing;
 use model::{Decimal, Instrument, InstrumentKind, Level, Px, Qty, Side, Ts, write_mantissa};
-use source::market::{Coin, Market, Move, coins};
-use std::collections::{BTreeMap, VecDeque};
+use source::market::{Coin, Listed, Market, Move, coins};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -164,9 +164,23 @@ impl World {
 
     /// The instruments of a product.
     pub fn of_type(&self, inst_type: &str) -> Vec<usize> {
-        let fits =
-            |(_, l): &(usize, &source::market::Listed)| listing::inst_type(l.instrument.kind) == inst_type;
+        let fits = |(_, l): &(usize, &Listed)| listing::inst_type(l.instrument.kind) == inst_type;
         self.market.listed().iter().enumerate().filter(fits).map(|(at, _)| at).collect()
+    }
+
+    /// The options of a family.
+    pub fn options(&self, family: &str) -> Vec<&Listed> {
+        let ours = |l: &&Listed| {
+            let made = &l.instrument;
+            made.kind == InstrumentKind::Option && listing::index_of(&made.symbol) == family
+        };
+        self.market.listed().iter().filter(ours).collect()
+    }
+
+    /// All families that have options.
+    pub fn families(&self) -> BTreeSet<String> {
+        let options = self.market.listed().iter().filter(|l| l.instrument.kind == InstrumentKind::Option);
+        options.map(|l| listing::index_of(&l.instrument.symbol).to_owned()).collect()
     }
 
     /// One step of the market. Returns the instrument and its trades.
@@ -329,7 +343,7 @@ fn option_row(coin: &Coin, i: usize) -> String {
 }
 
 /// What volume and turnover are written as: `vol24h` and `volCcy24h`.
-pub(super) fn volumes(one: &source::market::Listed) -> (Decimal, Decimal) {
+pub(super) fn volumes(one: &Listed) -> (Decimal, Decimal) {
     let volume = Decimal::new(one.volume, one.instrument.qty_scale);
     let ccy = match (&one.instrument.contract_size, one.instrument.kind) {
         (Some(size), kind) if kind != InstrumentKind::Spot => {
