@@ -13,7 +13,7 @@ use crate::reader::Reader;
 use feed::limits::Limiter;
 use feed::pump::{Conn, In, Io, Out, Pump, Setup};
 use model::{Channel, Instrument, LinkId, Ts};
-use source::{Options, Peer, Sim, SimAction, SimControl, SimInput, SimSetup, Source, Want};
+use source::{Options, Peer, Rate, Sim, SimAction, SimControl, SimInput, SimSetup, Source, Want};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
@@ -96,8 +96,8 @@ struct World<'a> {
     left: BTreeMap<(usize, LinkId), Ts>,
     peers: BTreeMap<(usize, LinkId, u32), Peer>,
     requests: BTreeMap<u64, (Conn2, u64, String)>,
-    weights: Vec<Limiter>,
-    connects: Vec<Limiter>,
+    weights: Vec<Pace>,
+    connects: Vec<Pace>,
     wake_at: Option<Ts>,
     faulty: bool,
     /// Faults befall only one of the connections that carry the same.
@@ -185,8 +185,8 @@ impl<'a> World<'a> {
             left: BTreeMap::new(),
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
-            weights: spec.endpoints.iter().map(|e| Limiter::new(e.weight)).collect(),
-            connects: spec.endpoints.iter().map(|e| Limiter::new(e.connects)).collect(),
+            weights: spec.endpoints.iter().map(|e| Pace::new(e.weight)).collect(),
+            connects: spec.endpoints.iter().map(|e| Pace::new(e.connects)).collect(),
             wake_at: None,
             faulty: false,
             one_side: plan.faults == Faults::OneSide,
@@ -281,16 +281,17 @@ impl<'a> World<'a> {
     }
 
     fn carry_out(&mut self, n: usize, io: Io) {
-        let way = self.rng.u64(1..LATENCY_MS);
+        let (way, now) = (self.rng.u64(1..LATENCY_MS), self.now);
         match io {
             Io::Open { conn, endpoint, path } => {
-                let at = paced(self.connects.get_mut(endpoint), 1, self.now).plus_ms(way);
+                let at = self.connects.get_mut(endpoint).map_or(now, |pace| pace.take(1, now)).plus_ms(way);
                 self.leave(n, conn, at, Departure::Open(endpoint, path));
             }
             Io::Send { conn, bytes } => self.leave(n, conn, self.now.plus_ms(way), Departure::Frame(bytes)),
             Io::Close { conn } => self.leave(n, conn, self.now.plus_ms(way), Departure::Close),
             Io::Fetch { conn, tag, endpoint, path, weight } => {
-                let at = paced(self.weights.get_mut(endpoint), weight, self.now).plus_ms(way);
+                let at =
+                    self.weights.get_mut(endpoint).map_or(now, |pace| pace.take(weight, now)).plus_ms(way);
                 self.at(at, Due::Venue((n, conn), Departure::Request { tag, endpoint, path }));
             }
         }
@@ -449,14 +450,26 @@ impl<'a> World<'a> {
     }
 }
 
-/// When a limit allows it.
-fn paced(limiter: Option<&mut Limiter>, weight: u32, now: Ts) -> Ts {
-    let Some(limiter) = limiter else { return now };
-    let mut at = now;
-    while let Err(later) = limiter.take(weight, at) {
-        at = later.max(at.plus_ms(1));
+/// A limit, and when the last one was let through: who comes later waits behind those who wait.
+struct Pace {
+    limiter: Limiter,
+    last: Ts,
+}
+
+impl Pace {
+    fn new(rate: Rate) -> Self {
+        Self { limiter: Limiter::new(rate), last: Ts::default() }
     }
-    at
+
+    /// When the limit allows it.
+    fn take(&mut self, weight: u32, now: Ts) -> Ts {
+        let mut at = now.max(self.last);
+        while let Err(later) = self.limiter.take(weight, at) {
+            at = later.max(at.plus_ms(1));
+        }
+        self.last = at;
+        at
+    }
 }
 
 /// Everything that the simulator lists, on every channel.

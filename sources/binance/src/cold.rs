@@ -1,9 +1,9 @@
-//! Payloads that come by the second: statistics, bars, marks, funding, open interest, forced orders.
+//! Payloads that come by the second or more seldom: statistics, bars, marks, funding, open interest, forced orders, ratios.
 
 use crate::odd::Odd;
 use crate::parse::{Result, Seen, missing};
 use crate::product::Product;
-use model::{Bar, Body, DayStats, Decimal, Funding, Liquidation, OpenInterest, Side, Ts};
+use model::{Bar, Body, DayStats, Decimal, Funding, Liquidation, LongShortRatio, OpenInterest, Side, Ts};
 use source::Cursor;
 
 /// `{"e":"24hrTicker","E":1760000001000,"s":"BTCUSDT","p":"1000.10","P":"1.587","w":"63800.50","x":"63000.00","c":"64000.10","Q":"0.01000000","b":"64000.00","B":"1.20000000","a":"64000.10","A":"0.80000000","o":"63000.00","h":"64500.00","l":"62800.00","v":"15000.00000000","q":"955000000.00000000","O":1759913601000,"C":1760000001000,"F":40000,"L":50004,"n":10005}`
@@ -196,4 +196,34 @@ pub fn open_interest<'a>(body: &'a [u8], odd: &mut Odd) -> Result<(Seen<'a>, Bod
     })?;
     c.end()?;
     Ok((seen, Body::OpenInterest(OpenInterest { qty: qty.ok_or(missing("openInterest"))?, value: None })))
+}
+
+/// `[{"symbol":"BTCUSDT","longAccount":"0.6622","longShortRatio":"1.9603","shortAccount":"0.3378","timestamp":1760000100000}]`
+///
+/// Oldest first; shares of accounts over 5 minutes. COIN-M has `pair` in place of `symbol`.
+pub fn ratios(body: &[u8], odd: &mut Odd) -> Result<Vec<(Option<Ts>, Body)>> {
+    let mut all = Vec::new();
+    let mut c = Cursor::new(body);
+    c.array(|c| {
+        let mut ts = None;
+        let [mut ratio, mut long, mut short] = [None::<Decimal>; 3];
+        c.object(|c, key| {
+            match key {
+                b"longShortRatio" => ratio = Some(c.decimal()?),
+                b"longAccount" => long = c.decimal_opt()?,
+                b"shortAccount" => short = c.decimal_opt()?,
+                b"timestamp" => ts = Some(Ts::from_ms(c.i64()?)),
+                b"symbol" | b"pair" => c.skip().map(drop)?,
+                other => odd.note("globalLongShortAccountRatio", other, c.skip()?),
+            }
+            Ok(())
+        })?;
+        let ratio = Some(ratio.ok_or(missing("longShortRatio"))?);
+        let ts = Some(ts.ok_or(missing("timestamp"))?);
+        let body = LongShortRatio { of: "accounts".into(), interval: "5m".into(), ratio, long, short };
+        all.push((ts, Body::LongShortRatio(Box::new(body))));
+        Ok(())
+    })?;
+    c.end()?;
+    Ok(all)
 }

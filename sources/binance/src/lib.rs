@@ -85,6 +85,8 @@ pub static SPEC: Spec = Spec {
         offers(Channel::IndexPrice, Proof::None, Some(MARK_QUIET_MS)),
         offers(Channel::Funding, Proof::None, Some(MARK_QUIET_MS)),
         offers(Channel::OpenInterest, Proof::None, Some(30_000)),
+        // Counted each 5 minutes, asked for each minute; one in two may fail.
+        offers(Channel::LongShortRatio, Proof::None, Some(720_000)),
         offers(Channel::Liquidations, Proof::None, None),
         offers(Channel::Instruments, Proof::None, None),
     ],

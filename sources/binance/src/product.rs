@@ -126,7 +126,8 @@ impl Product {
     /// Whether it has a channel of an instrument, by stream or by REST.
     pub fn offers(&self, instrument: &Instrument, channel: Channel) -> bool {
         match channel {
-            Channel::Funding => self.futures && instrument.kind == InstrumentKind::Perpetual,
+            // The ratio of COIN-M is of the pair, for which its perpetual stands.
+            Channel::Funding | Channel::LongShortRatio => self.futures && instrument.kind == InstrumentKind::Perpetual,
             Channel::MarkPrice | Channel::IndexPrice | Channel::OpenInterest | Channel::Liquidations => {
                 self.futures
             }
@@ -139,7 +140,6 @@ impl Product {
             | Channel::Bars
             | Channel::Instruments => true,
             Channel::VolatilityIndex
-            | Channel::LongShortRatio
             | Channel::Greeks
             | Channel::Status
             | Channel::Findings

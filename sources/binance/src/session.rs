@@ -3,6 +3,7 @@
 mod books;
 mod frames;
 mod look;
+mod poll;
 mod quiet;
 mod resolve;
 mod wants;
@@ -12,30 +13,26 @@ use crate::parse::Sides;
 use crate::product::{PRODUCTS, Product};
 use crate::route::by_url;
 use crate::subscribe::{self, Subscriptions};
-use crate::table::Table;
-use crate::{cold, listing};
+use crate::table::{Request, Table};
 use books::{Change, Snapshots};
 use model::{Channel, Event, GapCause, LaneFact, Ts};
+use poll::Polls;
 pub use quiet::Quiet;
 use source::{Action, Input, Malformed, Session, Shard, What};
 
 /// Subscriptions that are to be tried again.
 const TIMER_SUBSCRIBE: u64 = 0;
-/// The next question of a poll.
+/// The next question of the first poll; those of the others follow.
 const TIMER_POLL: u64 = 1;
 /// A book: this and the place of the instrument.
 const TIMER_BOOK: u64 = 16;
-/// Set in the tags of polls; else a tag is the place of a book's instrument.
+/// Set in the tags of the first poll, the bits above it in those of the others; else a tag is the place of a book's
+/// instrument.
 const TAG_POLL: u64 = 1 << 31;
 /// How long after a refusal the next try is made, in ms; doubled with each.
 const REFUSED_MS: u64 = 5_000;
 /// The longest wait between two tries, in ms.
 const REFUSED_MS_MAX: u64 = 300_000;
-/// How often an instrument's open interest is asked for at most, in ms.
-const POLL_MS: u64 = 15_000;
-/// The shortest time between two questions of a poll, in ms, so that it uses a quarter of the weight.
-const POLL_STEP_MS: u64 = 120;
-
 /// Our end of one connection.
 pub struct BinanceSession {
     shard: Shard,
@@ -59,7 +56,7 @@ pub struct BinanceSession {
     /// The frame at hand says that the connection will end.
     leaving: bool,
     snapshots: Snapshots,
-    polled: usize,
+    polls: Polls,
 }
 
 /// What came back for a request.
@@ -93,7 +90,7 @@ impl BinanceSession {
             change: None,
             leaving: false,
             snapshots: Snapshots::default(),
-            polled: 0,
+            polls: Polls::default(),
         };
         for want in &shard.wants {
             session.want(want);
@@ -116,12 +113,10 @@ impl Session for BinanceSession {
                 self.odd.tell(out);
             }
             Input::Wake { timer: TIMER_SUBSCRIBE } => self.subscribe(now, out),
-            Input::Wake { timer: TIMER_POLL } => self.poll(now, out),
-            Input::Wake { timer } => {
-                if let Some(at) = timer.checked_sub(TIMER_BOOK) {
-                    self.book_timer(at as usize, now, out);
-                }
-            }
+            Input::Wake { timer } => match timer.checked_sub(TIMER_BOOK) {
+                Some(at) => self.book_timer(at as usize, now, out),
+                None => self.poll((timer - TIMER_POLL) as usize, now, out),
+            },
             Input::Resync { instrument, channel: Channel::Book } => {
                 let wanted = |at: &usize| self.table.get(*at).is_some_and(|l| l.wants(Channel::Book));
                 if let Some(at) = self.table.by_id(instrument).filter(wanted) {
@@ -154,8 +149,8 @@ impl BinanceSession {
             }
         }
         if self.shard.path.is_none() {
-            self.polled = 0;
-            self.poll(now, out);
+            self.polls = Polls::default();
+            self.poll_all(now, out);
         } else {
             self.streams.begin();
             self.subscribe(now, out);
@@ -171,6 +166,7 @@ impl BinanceSession {
             listed.held = None;
             listed.last_ids = [None; 2];
             listed.quiet = Quiet::default();
+            listed.request = Request::default();
         }
     }
 
@@ -211,80 +207,25 @@ impl BinanceSession {
         }
     }
 
-    /// The time between two questions of a poll, in ms.
-    fn poll_step_ms(&self) -> u64 {
-        (POLL_MS / self.shard.wants.len().max(1) as u64).max(POLL_STEP_MS)
-    }
-
-    /// The time in which all was asked for once, in ms.
-    fn poll_round_ms(&self) -> u64 {
-        self.poll_step_ms() * self.shard.wants.len() as u64
-    }
-
-    /// Asks for the open interest of the next instrument.
-    fn poll(&mut self, now: Ts, out: &mut Vec<Action>) {
-        if !self.open {
-            return;
-        }
-        let turn = self.polled % self.shard.wants.len().max(1);
-        self.polled = turn + 1;
-        let at = self.shard.wants.get(turn).and_then(|want| self.table.by_id(want.instrument.id));
-        if let Some((at, listed)) = at.and_then(|at| Some((at, self.table.get(at)?))) {
-            let symbol = listing::encoded(&listed.instrument.symbol);
-            let path = format!("{}/openInterest?symbol={symbol}", listed.product.rest);
-            out.push(Action::Fetch { tag: TAG_POLL | at as u64, path, weight: 1 });
-        }
-        out.push(Action::WakeAt { timer: TIMER_POLL, at: now.plus_ms(self.poll_step_ms()) });
-    }
-
     fn reply(&mut self, tag: Option<u64>, path: &str, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         match tag {
-            Some(tag) if tag & TAG_POLL != 0 => {
-                self.open_interest((tag & !TAG_POLL) as usize, answer, now, out);
-            }
+            Some(tag) if self.poll_reply(tag, answer, now, out) => {}
             Some(tag) => self.snapshot_answer(tag as usize, answer, now, out),
             None if path.is_empty() || path.contains("/depth") => self.found_snapshot(path, answer, now, out),
-            None if path.contains("/openInterest") => {
-                if let Some(at) = self.place_of(path) {
-                    self.open_interest(at, answer, now, out);
-                }
-            }
+            None if self.poll_found(path, answer, now, out) => {}
             None => out.push(Action::Control("answer_not_used")),
         }
     }
 
-    /// The place of the symbol in a recorded URL.
+    /// The place of the symbol in a recorded URL; of a pair it is that of its perpetual.
     fn place_of(&mut self, url: &str) -> Option<usize> {
-        let symbol = url.split(['?', '&']).find_map(|part| part.strip_prefix("symbol="))?;
+        let named = |key| url.split(['?', '&']).find_map(|part| part.strip_prefix(key));
+        let perpetual = || named("pair=").map(|pair| format!("{pair}_PERP"));
+        let symbol = named("symbol=").map(str::to_owned).or_else(perpetual)?;
         let product = by_url(url).or_else(|| PRODUCTS.iter().find(|p| url.contains(p.rest)));
-        let product = product.or(self.product).unwrap_or_else(Product::spot);
+        let futures = || url.contains("/futures/").then(|| Product::of_futures(symbol.as_bytes()));
+        let product = product.or(self.product).or_else(futures).unwrap_or_else(Product::spot);
         self.table.place(product, symbol.as_bytes())
-    }
-
-    fn open_interest(&mut self, at: usize, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
-        let Some(listed) = self.table.get(at) else { return };
-        if !listed.wants(Channel::OpenInterest) {
-            return out.push(Action::Control("answer_not_used"));
-        }
-        if answer.status != 200 {
-            let words = format!("status {} {}", answer.status, head(answer.body)).into();
-            let fact = if answer.status == 400 { LaneFact::Refused(words) } else { LaneFact::Syncing(words) };
-            listed.fact(Channel::OpenInterest, fact, now, out);
-            let pause = answer.retry_ms.unwrap_or(if answer.status == 400 { 0 } else { POLL_MS });
-            if self.wanting && pause > 0 {
-                out.push(Action::WakeAt { timer: TIMER_POLL, at: now.plus_ms(pause) });
-            }
-            return;
-        }
-        match cold::open_interest(answer.body, &mut self.odd) {
-            Ok((seen, body)) => {
-                if self.wanting {
-                    listed.fact(Channel::OpenInterest, LaneFact::Acked, now, out);
-                }
-                listed.emit(Channel::OpenInterest, seen.ts, now, body, out);
-            }
-            Err(fault) => out.push(Action::Malformed(fault)),
-        }
     }
 }
 

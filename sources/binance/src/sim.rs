@@ -25,6 +25,7 @@ pub struct BinanceSim {
     worlds: Vec<World>,
     peers: Peers,
     weights: Vec<rest::Weight>,
+    ratios: rest::Weight,
     pulse: Pulse,
     /// In front of a recording: no data are sent.
     tape: bool,
@@ -43,6 +44,7 @@ impl BinanceSim {
             worlds: PRODUCTS.iter().map(world).collect(),
             peers: Peers::new(lifetime_ms, setup.ping_ms, setup.tape),
             weights: PRODUCTS.iter().map(rest::Weight::new).collect(),
+            ratios: rest::Weight::ratios(),
             pulse: Pulse::new(setup, TICK_MS),
             tape: setup.tape,
             turn: 0,

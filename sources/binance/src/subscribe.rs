@@ -54,7 +54,7 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
         let (path, name, max) = match want.channel {
             Channel::Instruments => continue,
             // One session an endpoint, so that one keeps count of the weight.
-            Channel::OpenInterest => (None, want.instrument.symbol.to_string(), usize::MAX),
+            Channel::OpenInterest | Channel::LongShortRatio => (None, want.instrument.symbol.to_string(), usize::MAX),
             channel => {
                 let name = stream(product, &want.instrument, channel, options).unwrap_or_default();
                 (Some(product.path(channel)), name, product.streams_max)
@@ -279,7 +279,7 @@ mod tests {
             "1 /public/stream 4",
             "2 /stream 10",
             "1 /market/stream 7",
-            "1 poll 1",
+            "1 poll 2",
             "2 poll 1",
         ];
         assert_eq!(seen, expected);

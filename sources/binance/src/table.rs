@@ -52,10 +52,20 @@ pub struct Waiting {
     pub frames: Vec<Held>,
     /// Their payloads' size.
     pub bytes: usize,
-    /// How many snapshots were asked for in vain.
-    pub tries: u32,
-    /// Whether a snapshot is being asked for.
+}
+
+/// The snapshots of one book on one connection. It outlives what becomes of the book, so that an answer on its way is not
+/// asked for twice, and a book that breaks again and again asks ever more seldom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// Where the request for one is.
     pub asked: Asked,
+    /// How often in a row one was in vain, or its book broke soon.
+    pub tries: u32,
+    /// Not asked for before this time.
+    pub not_before: Ts,
+    /// Since when the book is live.
+    pub live_since: Option<Ts>,
 }
 
 /// Where the request for a snapshot is.
@@ -103,6 +113,8 @@ pub struct Listed {
     pub held: Option<Box<[u8]>>,
     /// What is known of the book's stream.
     pub quiet: Quiet,
+    /// The snapshots that the book asks for.
+    pub request: Request,
     /// The last print and the last merged print.
     pub last_ids: [Option<u64>; 2],
     widened: u8,
@@ -115,7 +127,7 @@ impl Listed {
     pub const fn is_untimed(&self) -> bool {
         match &self.book {
             Book::Waiting(waiting) => {
-                matches!(waiting.asked, Asked::No) && waiting.frames.is_empty() && !self.quiet.silent
+                matches!(self.request.asked, Asked::No) && waiting.frames.is_empty() && !self.quiet.silent
             }
             Book::Idle | Book::Live(_) => false,
         }
@@ -252,6 +264,7 @@ impl Table {
                 book: Book::Idle,
                 held: None,
                 quiet: Quiet::default(),
+                request: Request::default(),
                 last_ids: [None; 2],
                 widened: 0,
                 wanted: if self.growing { u32::MAX } else { 0 },
@@ -284,6 +297,11 @@ impl Table {
     }
 
     /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Listed> {
+        self.all.iter()
+    }
+
+    /// All of them, to be changed.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Listed> {
         self.all.iter_mut()
     }

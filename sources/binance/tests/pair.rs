@@ -46,7 +46,11 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
             for channel in Channel::ALL {
                 let derivative = matches!(
                     channel,
-                    Channel::MarkPrice | Channel::IndexPrice | Channel::Funding | Channel::OpenInterest
+                    Channel::MarkPrice
+                        | Channel::IndexPrice
+                        | Channel::Funding
+                        | Channel::OpenInterest
+                        | Channel::LongShortRatio
                 );
                 let rare = matches!(channel, Channel::Liquidations);
                 let known = Binance.spec().channel(channel).is_some() && channel != Channel::Instruments;

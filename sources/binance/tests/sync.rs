@@ -175,7 +175,11 @@ fn changes_that_wait_are_bounded_and_the_book_begins_anew() {
     }
     assert!(n as usize * size > 4 << 20, "given up after {n} changes of {size} bytes");
     assert_eq!(said, ["gap overflow ->-", "syncing"]);
-    assert_eq!(talk.frame(&spot(BTC, n + 1, n + 3)), ["fetch"]);
+    assert_eq!(
+        talk.frame(&spot(BTC, n + 1, n + 3)),
+        Vec::<String>::new(),
+        "the request is on its way already"
+    );
     assert_eq!(talk.answer(&depth(n as i64 + 2)).len(), 2);
     assert_eq!((talk.at(0), talk.closes), (Some(n + 3), 0));
 }
@@ -224,8 +228,34 @@ fn a_number_that_does_not_fit_widens_the_definition_and_nothing_is_lost() {
     assert_eq!(talk.at(0), Some(31));
     let absurd = finer(32, 32, "64000.0000000000000000000000001");
     assert_eq!(talk.frame(&absurd), ["malformed", "gap scale 31>-", "syncing"]);
-    assert_eq!(talk.frame(&spot(BTC, 33, 33)), ["fetch"]);
+    assert_eq!(
+        talk.frame(&spot(BTC, 33, 33)),
+        Vec::<String>::new(),
+        "a book that broke before waits a little"
+    );
+    assert_eq!(talk.pass(250), ["fetch"]);
     assert_eq!(talk.answer(&depth(33)), ["snapshot 33"]);
+}
+
+#[test]
+fn a_book_that_breaks_again_and_again_asks_ever_more_seldom() {
+    let mut talk = Talk::live(Section::Spot, &[BTC]);
+    let mut at = 20;
+    for wait in [0, 250, 500, 1_000] {
+        let said = talk.frame(&spot(BTC, at + 5, at + 6));
+        if wait == 0 {
+            assert_eq!(said.last().unwrap(), "fetch");
+        } else {
+            assert_eq!(said.last().unwrap(), "syncing");
+            assert_eq!(talk.pass(wait - 1), Vec::<String>::new());
+            assert_eq!(talk.pass(1), ["fetch"]);
+        }
+        at += 6;
+        assert_eq!(talk.answer(&depth(at as i64)), [format!("snapshot {at}")]);
+    }
+    talk.pass(60_000);
+    let said = talk.frame(&spot(BTC, at + 5, at + 6));
+    assert_eq!(said.last().unwrap(), "fetch", "a calm book's break is asked for at once");
 }
 
 #[test]

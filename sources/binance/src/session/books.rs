@@ -3,16 +3,18 @@
 use super::{Answer, BinanceSession, TIMER_BOOK, head};
 use crate::parse::{self, Ids, Result, missing};
 use crate::sync::{self, Rule, Span, Step};
-use crate::table::{Asked, Book, Held, Waiting};
+use crate::table::{Asked, Book, Held, Listed, Waiting};
 use model::{Body, Channel, Delta, GapCause, Snapshot, Ts};
 use source::{Action, Cursor, Malformed, What};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// How long after a snapshot that was too old the next is asked for, in ms; doubled with each try.
+/// How long after a snapshot that was too old, or a book that broke soon, the next is asked for, in ms; doubled with each.
 const AGAIN_MS: u64 = 250;
 /// The longest wait between two snapshots, in ms.
 const AGAIN_MS_MAX: u64 = 30_000;
+/// How long a book must have been live for its next break not to count as soon, in ms.
+const CALM_MS: i64 = 60_000;
 /// How long after the acknowledgement a snapshot is asked for although no change has come, in ms.
 const PATIENCE_MS: u64 = 5_000;
 /// After how long an answer is taken for lost, in ms.
@@ -27,21 +29,12 @@ const ALL_BYTES_MAX: usize = 64 << 20;
 pub(super) struct Snapshots {
     /// Places of books, in the order they will be asked for.
     queue: VecDeque<usize>,
-    /// How many are being asked for.
-    flying: usize,
     /// How many bytes wait, changes and recorded snapshots.
     bytes: usize,
     /// The book that began to wait last.
     latest: Option<usize>,
     /// A recorded snapshot of which the recording does not say whose it is.
     bare: Option<Box<[u8]>>,
-}
-
-impl Snapshots {
-    /// An answer came, or is taken for lost.
-    pub const fn landed(&mut self) {
-        self.flying = self.flying.saturating_sub(1);
-    }
 }
 
 /// The change of a book in the frame at hand.
@@ -69,6 +62,11 @@ pub(super) fn span(rule: Rule, ids: &Ids) -> Result<Span> {
         (Rule::Counted, None, _) => return Err(missing("U")),
     };
     Ok(Span { before, after })
+}
+
+/// How long a snapshot is not asked for after so many tries, in ms.
+fn pause(tries: u32) -> u64 {
+    tries.checked_sub(1).map_or(0, |doubled| (AGAIN_MS << doubled.min(10)).min(AGAIN_MS_MAX))
 }
 
 /// Asks to be woken where no change came in a while.
@@ -112,9 +110,20 @@ impl BinanceSession {
         }
         listed.book = Book::Waiting(Waiting::default());
         self.snapshots.latest = Some(at);
+        let request = &mut listed.request;
+        if let Some(since) = request.live_since.take() {
+            if now.ms_since(since) >= CALM_MS {
+                request.tries = 0;
+            }
+            request.not_before = now.plus_ms(pause(request.tries));
+            request.tries = request.tries.saturating_add(1);
+        }
+        let due = if request.not_before > now { request.not_before } else { now.plus_ms(PATIENCE_MS) };
+        // The timer of a request on its way sees that its answer is not waited for without end.
+        let free = request.asked == Asked::No;
         listed.syncing(words, now, out);
-        if self.wanting {
-            arm(at, now, out);
+        if self.wanting && free {
+            out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: due });
         }
     }
 
@@ -125,6 +134,9 @@ impl BinanceSession {
             self.snapshots.bytes = self.snapshots.bytes.saturating_sub(old.bytes);
         }
         (listed.book, listed.quiet) = (Book::Idle, super::Quiet::default());
+        if listed.request.asked == Asked::Queued {
+            listed.request.asked = Asked::No;
+        }
         self.snapshots.queue.retain(|other| *other != at);
     }
 
@@ -139,7 +151,8 @@ impl BinanceSession {
         let Book::Waiting(waiting) = &mut listed.book else { return };
         let size = held.payload.len();
         self.snapshots.bytes += size;
-        let first = waiting.frames.is_empty() && waiting.tries == 0;
+        let first = waiting.frames.is_empty();
+        let at_once = first && listed.request.not_before <= now;
         out.push(Action::Control("held_delta"));
         if !waiting.push(held) || self.snapshots.bytes > ALL_BYTES_MAX {
             self.snapshots.bytes = self.snapshots.bytes.saturating_sub(waiting.bytes);
@@ -155,7 +168,7 @@ impl BinanceSession {
                 self.join(at, &body, now, out);
             }
         }
-        if first {
+        if at_once {
             self.ask(at, now, out);
         }
     }
@@ -163,26 +176,31 @@ impl BinanceSession {
     /// Asks for a snapshot where a book waits for one and none is on its way.
     fn ask(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
-        let Book::Waiting(waiting) = &mut listed.book else { return };
-        if waiting.asked != Asked::No || !self.open || !self.wanting {
+        let waits = matches!(listed.book, Book::Waiting(_));
+        if !waits || listed.request.asked != Asked::No || !self.open || !self.wanting {
             return;
         }
-        waiting.asked = Asked::Queued;
+        listed.request.asked = Asked::Queued;
         self.snapshots.queue.push_back(at);
         self.fetch(now, out);
     }
 
     /// Sends requests for as many snapshots as may be asked for at a time.
     fn fetch(&mut self, now: Ts, out: &mut Vec<Action>) {
-        while self.snapshots.flying < FLYING_MAX
+        let flying = |listed: &&Listed| listed.request.asked == Asked::Flying;
+        let mut free = FLYING_MAX.saturating_sub(self.table.all().filter(flying).count());
+        while free > 0
             && let Some(at) = self.snapshots.queue.pop_front()
         {
-            let Some(listed) = self.table.get_mut(at) else { continue };
-            if let Book::Waiting(waiting) = &mut listed.book
-                && waiting.asked == Asked::Queued
-            {
-                waiting.asked = Asked::Flying;
+            let Some(listed) = self.table.get_mut(at).filter(|l| l.request.asked == Asked::Queued) else {
+                continue;
+            };
+            if matches!(listed.book, Book::Waiting(_)) {
+                listed.request.asked = Asked::Flying;
+                free -= 1;
                 self.fetch_one(at, now, out);
+            } else {
+                listed.request.asked = Asked::No;
             }
         }
     }
@@ -194,23 +212,21 @@ impl BinanceSession {
         let weight = listed.product.depth_weight(crate::product::DEPTH_LIMIT);
         out.push(Action::Fetch { tag: at as u64, path, weight });
         out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(LOST_MS) });
-        self.snapshots.flying += 1;
     }
 
     /// The time to ask for a snapshot has come, or an answer is lost.
     pub(super) fn book_timer(&mut self, at: usize, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
-        let waiting = match &mut listed.book {
-            Book::Waiting(waiting) => waiting,
+        match listed.book {
+            Book::Waiting(_) => {}
             Book::Live(_) => return self.check(at, now, out),
             Book::Idle => return,
-        };
-        match waiting.asked {
+        }
+        match listed.request.asked {
             Asked::No if listed.quiet.silent => self.subscribe_anew(at, now, out),
             Asked::No => self.ask(at, now, out),
             Asked::Queued => {}
             Asked::Flying => {
-                self.snapshots.landed();
                 self.again(at, "no answer came to the request for a snapshot", None, now, out);
                 self.fetch(now, out);
             }
@@ -219,10 +235,12 @@ impl BinanceSession {
 
     /// The answer to one of our own requests.
     pub(super) fn snapshot_answer(&mut self, at: usize, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
-        self.snapshots.landed();
-        match self.table.get_mut(at).map(|l| &mut l.book) {
-            Some(Book::Waiting(waiting)) => {
-                waiting.asked = Asked::No;
+        let Some(listed) = self.table.get_mut(at) else {
+            return out.push(Action::Control("snapshot_not_awaited"));
+        };
+        listed.request.asked = Asked::No;
+        match listed.book {
+            Book::Waiting(_) => {
                 if answer.status == 200 {
                     self.join(at, answer.body, now, out);
                 } else {
@@ -230,8 +248,8 @@ impl BinanceSession {
                     self.again(at, &words, answer.retry_ms, now, out);
                 }
             }
-            Some(Book::Live(_)) => self.checked(at, answer, now, out),
-            Some(Book::Idle) | None => out.push(Action::Control("snapshot_not_awaited")),
+            Book::Live(_) => self.checked(at, answer, now, out),
+            Book::Idle => out.push(Action::Control("snapshot_not_awaited")),
         }
         self.fetch(now, out);
     }
@@ -291,6 +309,7 @@ impl BinanceSession {
         let waiting = std::mem::take(waiting);
         self.snapshots.bytes = self.snapshots.bytes.saturating_sub(waiting.bytes);
         listed.book = Book::Live(chain);
+        listed.request.live_since = Some(now);
         let levels = self.sides.levels();
         let snapshot = Snapshot { seq: Some(last), levels, checksum: None, epoch: 0 };
         listed.emit(Channel::Book, ts, now, Body::Snapshot(snapshot), out);
@@ -359,10 +378,13 @@ impl BinanceSession {
     /// Asks for another snapshot after a while; the changes go on waiting.
     fn again(&mut self, at: usize, words: &str, retry_ms: Option<u64>, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
-        let Book::Waiting(waiting) = &mut listed.book else { return };
-        waiting.asked = Asked::No;
-        let wait = (AGAIN_MS << waiting.tries.min(10)).min(AGAIN_MS_MAX).max(retry_ms.unwrap_or(0));
-        waiting.tries = waiting.tries.saturating_add(1);
+        if !matches!(listed.book, Book::Waiting(_)) {
+            return;
+        }
+        let request = &mut listed.request;
+        (request.asked, request.tries) = (Asked::No, request.tries.saturating_add(1));
+        let wait = pause(request.tries).max(retry_ms.unwrap_or(0));
+        request.not_before = now.plus_ms(wait);
         if self.wanting {
             listed.syncing(format!("{words}; asks again in {wait} ms"), now, out);
             out.push(Action::WakeAt { timer: TIMER_BOOK + at as u64, at: now.plus_ms(wait) });

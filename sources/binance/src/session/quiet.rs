@@ -2,7 +2,7 @@
 //! such a book is held against a new snapshot from time to time.
 
 use super::{Answer, BinanceSession, TIMER_BOOK};
-use crate::table::Book;
+use crate::table::{Asked, Book};
 use model::{Channel, GapCause, Ts};
 use source::{Action, Cursor, What};
 
@@ -22,8 +22,6 @@ pub struct Quiet {
     pub fed: bool,
     /// Whether the book moved and the stream did not say so.
     pub silent: bool,
-    /// Whether a snapshot is on its way.
-    asked: bool,
     /// How often the book was found unmoved.
     checks: u32,
     /// The state of a snapshot that a change should lead to.
@@ -48,9 +46,7 @@ impl BinanceSession {
             self.start_over(at, words, now, out);
             return self.subscribe_anew(at, now, out);
         }
-        if std::mem::replace(&mut listed.quiet.asked, true) {
-            self.snapshots.landed();
-        }
+        listed.request.asked = Asked::Flying;
         self.fetch_one(at, now, out);
     }
 
@@ -58,7 +54,6 @@ impl BinanceSession {
     pub(super) fn checked(&mut self, at: usize, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         let Some(listed) = self.table.get_mut(at) else { return };
         let Book::Live(chain) = &listed.book else { return };
-        listed.quiet.asked = false;
         if listed.quiet.fed || !self.wanting {
             return out.push(Action::Control("snapshot_not_awaited"));
         }

@@ -30,10 +30,10 @@ impl BinanceSession {
 
     /// A lane begins on an open connection.
     pub(super) fn begin(&mut self, at: usize, channel: Channel, now: Ts, out: &mut Vec<Action>) {
-        let poll_quiet = self.shard.path.is_none().then(|| self.poll_round_ms() * 2);
+        let polled = self.poll_begins(at, channel);
         let acked = self.streams.is_acked((at, channel));
         let (Some(listed), Some(spec)) = (self.table.get_mut(at), SPEC.channel(channel)) else { return };
-        let quiet_ms = poll_quiet.map_or(spec.quiet_ms, |ms| u32::try_from(ms).ok());
+        let quiet_ms = polled.or(spec.quiet_ms);
         listed.fact(channel, LaneFact::Asked { proof: spec.proof, quiet_ms }, now, out);
         if acked {
             listed.fact(channel, LaneFact::Acked, now, out);
@@ -58,8 +58,9 @@ impl BinanceSession {
                 self.begin(at, want.channel, now, out);
             }
         }
-        if self.open && self.shard.path.is_some() {
-            self.subscribe(now, out);
+        match self.shard.path {
+            Some(_) => self.subscribe(now, out),
+            None => self.poll_all(now, out),
         }
     }
 

@@ -16,7 +16,7 @@ const CONTRACT: i128 = 100;
 const FUNDING_MS: i64 = 28_800_000;
 
 /// A mantissa with all digits of its scale.
-fn padded(mantissa: i64, scale: u8, digits: usize) -> String {
+pub(super) fn padded(mantissa: i64, scale: u8, digits: usize) -> String {
     let mut text = Vec::with_capacity(24);
     write_mantissa(mantissa, scale, &mut text);
     let mut text = String::from_utf8_lossy(&text).into_owned();

@@ -1,7 +1,7 @@
 //! The REST side of the simulated venue.
 
 use super::BinanceSim;
-use super::bars::Bar;
+use super::bars::{Bar, interval_ms};
 use super::encode;
 use super::feeds::best_levels;
 use super::rows;
@@ -14,6 +14,11 @@ use std::collections::BTreeMap;
 /// How many requests past the limit are answered by 429 before the address is banned.
 const IGNORED_MAX: u32 = 10;
 
+/// Ratios of long accounts to short ones, behind `/futures/data`.
+const RATIO: &str = "/globalLongShortAccountRatio";
+/// Over which periods they are counted.
+const RATIO_PERIODS: [&str; 9] = ["5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"];
+
 type Params<'a> = BTreeMap<&'a str, &'a str>;
 
 /// What comes back.
@@ -23,32 +28,39 @@ pub(super) struct Answer {
     pub body: String,
 }
 
-/// What was used of a section's weight in the minute.
+/// What was used of a limit in the window of time at hand.
 pub(super) struct Weight {
     max: u32,
-    minute: i64,
+    window_ms: i64,
+    window: i64,
     used: u32,
     /// How often it was asked for more all the same.
     ignored: u32,
 }
 
 impl Weight {
+    /// At most so much in each minute.
     pub const fn new(product: &Product) -> Self {
-        Self { max: product.weight_max, minute: 0, used: 0, ignored: 0 }
+        Self { max: product.weight_max, window_ms: 60_000, window: 0, used: 0, ignored: 0 }
+    }
+
+    /// What USD-M counts apart: 1000 requests for ratios in 5 minutes.
+    pub const fn ratios() -> Self {
+        Self { max: 1_000, window_ms: 300_000, window: 0, used: 0, ignored: 0 }
     }
 
     /// Takes from the weight: what is used, or the status and the seconds to wait.
     fn take(&mut self, weight: u32, now: Ts) -> Result<u32, (u16, i64)> {
-        let minute = now.as_ms().div_euclid(60_000);
-        if minute != self.minute {
-            (self.minute, self.used, self.ignored) = (minute, 0, 0);
+        let window = now.as_ms().div_euclid(self.window_ms);
+        if window != self.window {
+            (self.window, self.used, self.ignored) = (window, 0, 0);
         }
         self.used = self.used.saturating_add(weight);
         if self.used <= self.max {
             return Ok(self.used);
         }
         self.ignored += 1;
-        let left = 60 - now.as_ms().rem_euclid(60_000) / 1_000;
+        let left = (self.window_ms - now.as_ms().rem_euclid(self.window_ms) + 999) / 1_000;
         Err(if self.ignored > IGNORED_MAX { (418, 120) } else { (429, left) })
     }
 }
@@ -71,12 +83,18 @@ impl BinanceSim {
         else {
             return refusal(404, -1, "not found");
         };
-        let Some(call) = path.strip_prefix(world.product.rest) else { return refusal(404, -1, "not found") };
+        let data = || path.strip_prefix("/futures/data").filter(|_| world.product.futures);
+        let Some(call) = path.strip_prefix(world.product.rest).or_else(data) else {
+            return refusal(404, -1, "not found");
+        };
         if self.rate_limit > 0 {
             self.rate_limit -= 1;
             return with_retry(429, 2);
         }
-        let used = match weight.take(cost(call, &params, world.product), now) {
+        let apart = call == RATIO && !world.product.inverse;
+        let ratios = if apart { self.ratios.take(1, now) } else { Ok(0) };
+        let cost = if apart { 0 } else { cost(call, &params, world.product) };
+        let used = match ratios.and_then(|_| weight.take(cost, now)) {
             Ok(used) => used,
             Err((status, seconds)) => return with_retry(status, seconds),
         };
@@ -127,6 +145,9 @@ impl World {
             }
             _ => {}
         }
+        if call == RATIO {
+            return self.ratios(params, now);
+        }
         let Some(at) = params.get("symbol").and_then(|symbol| self.place(symbol)) else {
             return refusal(400, -1121, "Invalid symbol.");
         };
@@ -175,6 +196,34 @@ impl World {
             }
             _ => refusal(404, -1, "not found"),
         }
+    }
+
+    /// How long accounts stand to short ones, oldest first: of a symbol, on COIN-M of a pair. Each period has a value of its
+    /// own, told when it is over.
+    fn ratios(&self, params: &Params<'_>, now: Ts) -> Answer {
+        let inverse = self.product.inverse;
+        let key = if inverse { "pair" } else { "symbol" };
+        let name = params.get(key).copied().unwrap_or_default();
+        let symbol = if inverse { format!("{name}_PERP") } else { name.to_owned() };
+        let Some(at) = self.place(&symbol) else { return refusal(400, -1121, "Invalid symbol.") };
+        let period = params.get("period").copied().filter(|name| RATIO_PERIODS.contains(name));
+        let Some(length) = period.and_then(|name| interval_ms(name, true)) else {
+            return refusal(400, -1130, "Data sent for parameter 'period' is not valid.");
+        };
+        let last = now.as_ms().div_euclid(length);
+        let rows = (0..i64::from(limit(params, 30).min(500))).rev().map(|back| {
+            let ms = (last - back) * length;
+            // Out of ten thousand accounts.
+            let long = 4_000 + (ms / length * 37 + at as i64 * 411).rem_euclid(2_000);
+            let short = 10_000 - long;
+            let [long, short, ratio] =
+                [long, short, (long * 10_000 + short / 2) / short].map(|n| encode::padded(n, 4, 4));
+            format!(
+                "{{\"{key}\":\"{name}\",\"longAccount\":\"{long}\",\"longShortRatio\":\"{ratio}\",\"shortAccount\":\"{short}\",\"timestamp\":{ms}}}"
+            )
+        });
+        let body = format!("[{}]", rows.collect::<Vec<_>>().join(","));
+        Answer { status: 200, headers: Vec::new(), body }
     }
 
     /// A snapshot of at most 5000 levels a side, on futures 1000.
