@@ -176,3 +176,29 @@ async fn a_subscription_that_is_refused_is_said() {
     .await;
     platform.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_source_adds_to_headers_is_in_every_handshake_and_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let source = named("gate").unwrap();
+    let endpoint = source.spec().endpoints.iter().position(|e| e.name == "futures").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let net = feed::net::Net::new(source, &BTreeMap::from([("futures".to_owned(), host)])).unwrap();
+    for handshake in [true, false] {
+        let net = net.clone();
+        tokio::spawn(async move {
+            if handshake {
+                _ = net.open(endpoint, "/v4/ws/usdt").await;
+            } else {
+                net.fetch(endpoint, "/api/v4/futures/usdt/contracts").await;
+            }
+        });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        assert!(head.contains("\r\nx-gate-size-decimal: 1\r\n"), "{head}");
+    }
+}

@@ -35,7 +35,7 @@ impl Client {
     pub fn new(source: &'static dyn Source, hosts: &BTreeMap<String, String>) -> Result<Self> {
         let spec = source.spec();
         let weights = spec.endpoints.iter().map(|e| Mutex::new(Limiter::new(e.weight))).collect();
-        Ok(Self { source, net: Net::new(spec, hosts)?, weights })
+        Ok(Self { source, net: Net::new(source, hosts)?, weights })
     }
 
     /// Waits until so much may be asked of the endpoint.

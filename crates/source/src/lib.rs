@@ -46,6 +46,11 @@ pub trait Source: Sync {
     /// The venue's end of the wire.
     fn sim(&self, setup: &SimSetup) -> Box<dyn Sim>;
 
+    /// What is added to the headers of every handshake and request at an endpoint.
+    fn headers(&self, _endpoint: usize) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Whether a recorded connection is this source's, by its URL or by the look of a frame.
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool;
 

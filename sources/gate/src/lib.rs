@@ -70,6 +70,12 @@ impl Source for Gate {
         &SPEC
     }
 
+    // Without it sizes of contracts are whole numbers, rounded down.
+    fn headers(&self, endpoint: usize) -> &'static [(&'static str, &'static str)] {
+        let futures = SPEC.endpoints.get(endpoint).is_some_and(|e| e.name == "futures");
+        if futures { &[("X-Gate-Size-Decimal", "1")] } else { &[] }
+    }
+
     fn listings(&self) -> Vec<Request> {
         let request = |p: &product::Product| Request {
             endpoint: p.endpoint(),

@@ -8,13 +8,15 @@ use crate::error::{Error, Result, words};
 use reqwest::Url;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use source::{Fault, Spec};
+use source::{Fault, Source, Spec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_with_config};
 
@@ -42,6 +44,7 @@ pub struct Answer {
 /// The way to one source.
 #[derive(Clone)]
 pub struct Net {
+    source: &'static dyn Source,
     spec: &'static Spec,
     hosts: BTreeMap<String, String>,
     proxies: Arc<Proxies>,
@@ -54,7 +57,7 @@ impl Net {
     ///
     /// # Errors
     /// [`Error::Address`] for a host or a proxy that cannot be used, [`Error::Tls`] or [`Error::Client`].
-    pub fn new(spec: &'static Spec, hosts: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn new(source: &'static dyn Source, hosts: &BTreeMap<String, String>) -> Result<Self> {
         for url in hosts.values() {
             let bad = |why| Error::Address { url: url.clone(), why };
             let parsed = Url::parse(url).map_err(|_| bad("it is no URL"))?;
@@ -79,7 +82,8 @@ impl Net {
             .user_agent(concat!("qingxi/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(Error::Client)?;
-        Ok(Self { spec, hosts: hosts.clone(), proxies, tls: tls_ws, http })
+        let spec = source.spec();
+        Ok(Self { source, spec, hosts: hosts.clone(), proxies, tls: tls_ws, http })
     }
 
     /// Scheme and host of an endpoint's WebSocket.
@@ -120,7 +124,11 @@ impl Net {
             };
             let max = Some(self.spec.frame_bytes_max);
             let config = WebSocketConfig::default().max_message_size(max).max_frame_size(max);
-            let opened = client_async_with_config(text.as_str(), stream, Some(config)).await;
+            let mut request = text.as_str().into_client_request().map_err(refused)?;
+            for (name, value) in self.source.headers(endpoint) {
+                request.headers_mut().insert(*name, HeaderValue::from_static(value));
+            }
+            let opened = client_async_with_config(request, stream, Some(config)).await;
             opened.map(|(socket, _)| socket).map_err(refused)
         };
         let late = |_| Error::Timeout { doing: "the handshake", ms: HANDSHAKE_MS };
@@ -141,15 +149,21 @@ impl Net {
 
     /// Asks by REST. A failure is an answer with status 0 that says why.
     pub async fn fetch(&self, endpoint: usize, path: &str) -> Answer {
-        match self.ask(&format!("{}{path}", self.rest(endpoint))).await {
+        let url = format!("{}{path}", self.rest(endpoint));
+        let request = self
+            .source
+            .headers(endpoint)
+            .iter()
+            .fold(self.http.get(url), |request, (name, value)| request.header(*name, *value));
+        match self.ask(request).await {
             Ok(answer) => answer,
             Err(error) => Answer { status: 0, retry_ms: None, body: words(&error).into_bytes() },
         }
     }
 
-    async fn ask(&self, url: &str) -> Result<Answer> {
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
         let max = self.spec.frame_bytes_max;
-        let mut response = self.http.get(url).send().await.map_err(Error::Rest)?;
+        let mut response = request.send().await.map_err(Error::Rest)?;
         let status = response.status().as_u16();
         let retry = response.headers().get(reqwest::header::RETRY_AFTER);
         let retry = retry.and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse::<u64>().ok());
