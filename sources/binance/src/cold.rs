@@ -6,6 +6,9 @@ use crate::product::Product;
 use model::{Bar, Body, DayStats, Decimal, Funding, Liquidation, LongShortRatio, OpenInterest, Side, Ts};
 use source::Cursor;
 
+/// What an answer tells, and the venue's time of it.
+pub type Told = (Option<Ts>, Body);
+
 /// `{"e":"24hrTicker","E":1760000001000,"s":"BTCUSDT","p":"1000.10","P":"1.587","w":"63800.50","x":"63000.00","c":"64000.10","Q":"0.01000000","b":"64000.00","B":"1.20000000","a":"64000.10","A":"0.80000000","o":"63000.00","h":"64500.00","l":"62800.00","v":"15000.00000000","q":"955000000.00000000","O":1759913601000,"C":1760000001000,"F":40000,"L":50004,"n":10005}`
 ///
 /// Futures have no `x`, `b`, `B`, `a`, `A`. COIN-M counts contracts in `v` and base coins in `q`, so that there is no
@@ -201,7 +204,7 @@ pub fn open_interest<'a>(body: &'a [u8], odd: &mut Odd) -> Result<(Seen<'a>, Bod
 /// `[{"symbol":"BTCUSDT","longAccount":"0.6622","longShortRatio":"1.9603","shortAccount":"0.3378","timestamp":1760000100000}]`
 ///
 /// Oldest first; shares of accounts over 5 minutes. COIN-M has `pair` in place of `symbol`.
-pub fn ratios(body: &[u8], odd: &mut Odd) -> Result<Vec<(Option<Ts>, Body)>> {
+pub fn ratios(body: &[u8], odd: &mut Odd) -> Result<Vec<Told>> {
     let mut all = Vec::new();
     let mut c = Cursor::new(body);
     c.array(|c| {

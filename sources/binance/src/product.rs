@@ -127,7 +127,9 @@ impl Product {
     pub fn offers(&self, instrument: &Instrument, channel: Channel) -> bool {
         match channel {
             // The ratio of COIN-M is of the pair, for which its perpetual stands.
-            Channel::Funding | Channel::LongShortRatio => self.futures && instrument.kind == InstrumentKind::Perpetual,
+            Channel::Funding | Channel::LongShortRatio => {
+                self.futures && instrument.kind == InstrumentKind::Perpetual
+            }
             Channel::MarkPrice | Channel::IndexPrice | Channel::OpenInterest | Channel::Liquidations => {
                 self.futures
             }

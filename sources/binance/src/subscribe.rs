@@ -54,7 +54,9 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
         let (path, name, max) = match want.channel {
             Channel::Instruments => continue,
             // One session an endpoint, so that one keeps count of the weight.
-            Channel::OpenInterest | Channel::LongShortRatio => (None, want.instrument.symbol.to_string(), usize::MAX),
+            Channel::OpenInterest | Channel::LongShortRatio => {
+                (None, want.instrument.symbol.to_string(), usize::MAX)
+            }
             channel => {
                 let name = stream(product, &want.instrument, channel, options).unwrap_or_default();
                 (Some(product.path(channel)), name, product.streams_max)

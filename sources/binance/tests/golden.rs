@@ -108,6 +108,14 @@ fn body(i: &Instrument, body: &Body) -> String {
         Body::IndexPrice(px) => format!("index {px}"),
         Body::Funding(f) => format!("funding {} at {:?}", f.rate, f.at.map(Ts::as_ms)),
         Body::OpenInterest(o) => format!("open {}", o.qty),
+        Body::LongShortRatio(r) => format!(
+            "ratio of {} over {} {} long {} short {}",
+            r.of,
+            r.interval,
+            decimal(r.ratio),
+            decimal(r.long),
+            decimal(r.short)
+        ),
         Body::Liquidation(l) => {
             format!("forced {:?} {}x{} average {}", l.side, l.px, l.qty, decimal(l.avg_px))
         }

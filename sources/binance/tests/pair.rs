@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use binance::Binance;
-use model::Channel;
+use model::{Body, Channel, Decimal};
 use source::pair::{Fate, Pair, START};
 use source::{Fault, Options, SimControl, SimSetup, Source};
 
@@ -63,6 +63,37 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
             assert!(ids.windows(2).all(|w| w[1] > w[0]), "seed {seed}: {}", channel.name());
         }
     }
+}
+
+#[test]
+fn each_ratio_that_the_venue_counts_is_told_once_and_as_it_is() {
+    let mut pair = pair(3, &[Channel::LongShortRatio]);
+    pair.seen.keep = true;
+    pair.run_ms(950_000);
+    for (endpoint, product, symbol, query) in
+        [(1, "usdm", "BTCUSDT", "symbol=BTCUSDT"), (2, "coinm", "BTCUSD_PERP", "pair=BTCUSD")]
+    {
+        let path = format!("/futures/data/globalLongShortAccountRatio?{query}&period=5m&limit=4");
+        let rows: serde_json::Value = serde_json::from_slice(&pair.request(endpoint, &path).body).unwrap();
+        let number =
+            |row: &serde_json::Value, key: &str| Decimal::parse(row[key].as_str().unwrap().as_bytes()).ok();
+        let row = |row: &serde_json::Value| {
+            let shares = ["longShortRatio", "longAccount", "shortAccount"].map(|key| number(row, key));
+            (row["timestamp"].as_i64().unwrap(), shares)
+        };
+        let venues: Vec<_> = rows.as_array().unwrap().iter().map(row).collect();
+        assert!(venues.windows(2).all(|w| w[1].0 == w[0].0 + 300_000 && w[1].1 != w[0].1), "{venues:?}");
+        let told = pair.seen.kept.iter().filter_map(|event| match &event.body {
+            Body::LongShortRatio(r) if *event.instrument.symbol == *symbol => {
+                assert_eq!((&*event.instrument.product, &*r.of, &*r.interval), (product, "accounts", "5m"));
+                Some((event.stamp.ts_event.unwrap().as_ms(), [r.ratio, r.long, r.short]))
+            }
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), venues, "{product}");
+    }
+    let dated = |i: &model::Instrument| i.expiry.is_some();
+    assert!(!pair.seen.kept.iter().any(|e| dated(&e.instrument)), "the pair's ratio is its perpetual's");
 }
 
 #[test]

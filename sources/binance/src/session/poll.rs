@@ -1,11 +1,12 @@
 //! What the venue tells only by REST, asked for an instrument after the other: open interest, and how longs stand to shorts.
 
 use super::{Answer, BinanceSession, TAG_POLL, TIMER_POLL, head};
+use crate::cold::Told;
 use crate::odd::Odd;
 use crate::parse::Result;
 use crate::product::Product;
 use crate::{cold, listing};
-use model::{Body, Channel, LaneFact, Ts};
+use model::{Channel, LaneFact, Ts};
 use source::{Action, Want};
 use std::collections::BTreeMap;
 
@@ -16,8 +17,8 @@ struct Question {
     path: fn(&Product, &str) -> String,
     /// What all addresses of such requests hold, in recordings too.
     marks: &'static [&'static str],
-    /// Reads an answer: the venue's times and what was then.
-    read: fn(&[u8], &mut Odd) -> Result<Vec<(Option<Ts>, Body)>>,
+    /// Reads an answer, oldest first.
+    read: fn(&[u8], &mut Odd) -> Result<Vec<Told>>,
     /// How often an instrument is asked for at most, in ms.
     every_ms: u64,
     /// The shortest time between two questions, in ms.
@@ -111,7 +112,13 @@ impl BinanceSession {
     }
 
     /// The answer to a question of that tag; false where it is to none.
-    pub(super) fn poll_reply(&mut self, tag: u64, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) -> bool {
+    pub(super) fn poll_reply(
+        &mut self,
+        tag: u64,
+        answer: Answer<'_>,
+        now: Ts,
+        out: &mut Vec<Action>,
+    ) -> bool {
         let which = (0..QUESTIONS.len()).find(|which| tag & (TAG_POLL << which) != 0);
         if let Some(which) = which {
             self.poll_told(which, (tag & (TAG_POLL - 1)) as usize, answer, now, out);
@@ -120,7 +127,13 @@ impl BinanceSession {
     }
 
     /// A recorded answer; false where it is to no question of ours.
-    pub(super) fn poll_found(&mut self, url: &str, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) -> bool {
+    pub(super) fn poll_found(
+        &mut self,
+        url: &str,
+        answer: Answer<'_>,
+        now: Ts,
+        out: &mut Vec<Action>,
+    ) -> bool {
         let which = QUESTIONS.iter().position(|q| q.marks.iter().all(|mark| url.contains(mark)));
         if let Some(which) = which
             && let Some(at) = self.place_of(url)

@@ -1,9 +1,12 @@
 //! What a session asks for and says, step by step.
 
 use super::*;
+use crate::listing;
 use model::{Body, Instrument};
 use source::{Fault, Options, Want};
 use std::sync::Arc;
+
+mod poll;
 
 const T: Ts = Ts::from_ms(1_760_000_000_000);
 
@@ -185,26 +188,6 @@ fn a_refusal_is_told_and_the_frame_is_cut_in_half() {
     assert_eq!(again[1], r#"{"method":"SUBSCRIBE","params":["c1usdt@trade"],"id":3}"#);
     assert_eq!(words(&frame(&mut s, r#"{"result":null,"id":3}"#, T))[1], "trades acked");
     assert_eq!(words(&frame(&mut s, r#"{"code":2,"msg":"bad","id":9}"#, T)), [r#"Control("refusal")"#]);
-}
-
-#[test]
-fn open_interest_is_asked_for_in_turn() {
-    let wants: Vec<_> = (0..3).map(|n| (n, Channel::OpenInterest)).collect();
-    let mut s = session(&wants, 1, None);
-    let told = words(&tell(&mut s, Input::Open, T));
-    let ask = |n: u64| format!("fetch {} /fapi/v1/openInterest?symbol=C{n}USDT 1", TAG_POLL | n);
-    assert_eq!(told[3..], [ask(0), "wake 1 at 5000".to_owned()]);
-    for n in [1, 2, 0] {
-        let told = words(&tell(&mut s, Input::Wake { timer: 1 }, T));
-        assert_eq!(told, [ask(n), "wake 1 at 5000".to_owned()]);
-    }
-    let body = r#"{"openInterest":"12.5","symbol":"C1USDT","time":1}"#;
-    let told = words(&answer(&mut s, TAG_POLL | 1, 200, body, T));
-    assert_eq!(told[0], "open_interest acked");
-    assert!(told[1].starts_with("OpenInterest"));
-    assert_eq!(words(&answer(&mut s, TAG_POLL | 1, 429, "", T)), ["syncing", "wake 1 at 7000"]);
-    let refused = words(&answer(&mut s, TAG_POLL | 1, 400, r#"{"code":-1121}"#, T));
-    assert!(refused[0].starts_with("open_interest refused"), "{refused:?}");
 }
 
 #[test]

@@ -104,6 +104,29 @@ fn a_connection_is_told_of_its_end_and_ended() {
 }
 
 #[test]
+fn ratios_of_usdm_have_a_limit_of_their_own_and_cost_no_weight() {
+    let (mut sim, _) = open("/ws", 0);
+    let mut ask = |endpoint, path: &str| {
+        let mut out = Vec::new();
+        sim.on(SimInput::Request { request: 1, endpoint, path }, START, &mut out);
+        out.iter().find_map(|a| match a {
+            SimAction::Reply { status, .. } => Some(*status),
+            _ => None,
+        })
+    };
+    let (path, rest) = ("/futures/data/globalLongShortAccountRatio?period=5m", "&limit=1");
+    let usdm = format!("{path}&symbol=BTCUSDT{rest}");
+    let statuses: Vec<_> = (0..1_001).map(|_| ask(1, &usdm).unwrap()).collect();
+    assert_eq!((statuses[0], statuses[999], statuses[1_000]), (200, 200, 429));
+    assert_eq!(ask(1, "/fapi/v1/openInterest?symbol=BTCUSDT"), Some(200));
+    assert_eq!(ask(2, &format!("{path}&pair=BTCUSD{rest}")), Some(200));
+    let no = ["&pair=XYZ", "&symbol=BTCUSD_PERP"].map(|name| ask(2, &format!("{path}{name}")));
+    assert_eq!(no, [Some(400); 2], "COIN-M asks for a pair");
+    assert_eq!(ask(2, &format!("{path}1&pair=BTCUSD")), Some(400), "no such period");
+    assert_eq!(ask(0, &usdm), Some(404), "spot has none");
+}
+
+#[test]
 fn rest_counts_weight_and_refuses_past_it() {
     let (mut sim, _) = open("/ws", 0);
     let mut statuses = Vec::new();
