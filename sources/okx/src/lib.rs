@@ -7,6 +7,7 @@ mod emit;
 mod kind;
 mod listing;
 mod parse;
+mod poll;
 mod rest;
 mod rows;
 mod session;
@@ -58,6 +59,7 @@ pub static SPEC: Spec = Spec {
         offers(Channel::Funding, Proof::None, Some(95_000)),
         offers(Channel::OpenInterest, Proof::None, None),
         offers(Channel::Liquidations, Proof::None, None),
+        offers(Channel::LongShortRatio, Proof::None, Some(660_000)),
         offers(Channel::Greeks, Proof::None, None),
         offers(Channel::Instruments, Proof::None, None),
     ],
@@ -96,7 +98,11 @@ impl Source for Okx {
     }
 
     fn session(&self, shard: &Shard) -> Box<dyn Session> {
-        Box::new(session::OkxSession::new(shard))
+        if shard.path.is_none() && !shard.wants.is_empty() {
+            Box::new(poll::PollSession::new(shard))
+        } else {
+            Box::new(session::OkxSession::new(shard))
+        }
     }
 
     fn sim(&self, setup: &SimSetup) -> Box<dyn Sim> {

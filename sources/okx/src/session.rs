@@ -10,7 +10,7 @@ mod wants;
 use crate::emit::{Notes, event};
 use crate::listing;
 use crate::parse::{self, Arg, Head, Kind, Scratch};
-use crate::subscribe::Control;
+use crate::subscribe::{Control, RATIO};
 use crate::v3;
 use lanes::Lanes;
 use model::{Body, Channel, GapCause, InstrumentId, LaneFact, Ts};
@@ -211,6 +211,8 @@ impl OkxSession {
                 Ok(all) => all.into_iter().for_each(|made| self.install(made, now, out)),
                 Err(fault) => out.push(Action::Malformed(fault)),
             }
+        } else if path.contains(RATIO) {
+            self.ratio(path, answer.body, now, out);
         } else {
             out.push(Action::Control("answer to a request that nobody reads"));
         }

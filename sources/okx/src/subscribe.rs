@@ -12,6 +12,8 @@ use std::borrow::Cow;
 pub const PUBLIC: &str = "/ws/v5/public";
 /// Path of the connection for bars.
 pub const BUSINESS: &str = "/ws/v5/business";
+/// What is asked for by REST instead: the last word of its path.
+pub const RATIO: &str = "long-short-account-ratio-contract";
 /// How many `books` channels one connection carries; the venue advises fewer than 30.
 pub const BOOKS_MAX: usize = 29;
 /// How many arguments one connection carries.
@@ -19,7 +21,7 @@ pub const ARGS_MAX: usize = 240;
 /// The largest frame that is sent; the venue takes 64 KiB.
 const FRAME_BYTES_MAX: usize = 60_000;
 
-/// What one argument of a subscription names.
+/// What one argument of a subscription names, or one question by REST.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Topic {
     /// The venue's channel.
@@ -45,9 +47,13 @@ impl Topic {
         matches!(Kind::of(self.channel.as_bytes()), Kind::Book(_))
     }
 
-    /// The path of the connection that carries it.
-    pub fn path(&self) -> &'static str {
-        if self.channel.starts_with("candle") { BUSINESS } else { PUBLIC }
+    /// The path of the connection that carries it; `None` where it is asked for by REST.
+    pub fn path(&self) -> Option<&'static str> {
+        match &*self.channel {
+            RATIO => None,
+            channel if channel.starts_with("candle") => Some(BUSINESS),
+            _ => Some(PUBLIC),
+        }
     }
 
     /// The field and value that name what it is of.
@@ -94,6 +100,9 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         Channel::OpenInterest if !spot => by_inst("open-interest"),
         Channel::Liquidations if !spot => by_type("liquidation-orders"),
         Channel::Funding if perpetual => by_inst("funding-rate"),
+        Channel::LongShortRatio if perpetual || want.instrument.kind == InstrumentKind::Future => {
+            by_inst(RATIO)
+        }
         Channel::Greeks if want.instrument.kind == InstrumentKind::Option => {
             Some(("opt-summary".into(), Key::Family(index_of(symbol).into())))
         }
@@ -115,7 +124,7 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
 
 /// A connection that is being filled.
 struct Filling {
-    path: &'static str,
+    path: Option<&'static str>,
     topics: Vec<Topic>,
     books: usize,
     wants: Vec<Want>,
@@ -148,7 +157,7 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
     }
     let shard = |f: Filling| Shard {
         endpoint: 0,
-        path: Some(f.path.to_owned()),
+        path: f.path.map(str::to_owned),
         wants: f.wants,
         options: options.clone(),
     };
@@ -265,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_carry_fewer_than_thirty_books_and_bars_go_elsewhere() {
+    fn connections_carry_fewer_than_thirty_books_and_bars_and_ratios_go_elsewhere() {
         let mut wants = Vec::new();
         for i in 0..100 {
             for channel in Channel::ALL {
@@ -280,9 +289,14 @@ mod tests {
             let books = shard.wants.iter().filter(|w| w.channel == Channel::Book).count();
             assert!(books <= BOOKS_MAX);
             let bars = shard.wants.iter().filter(|w| w.channel == Channel::Bars).count();
-            let path = shard.path.as_deref();
-            assert_eq!(path, Some(if bars > 0 { BUSINESS } else { PUBLIC }));
-            assert!(bars == 0 || bars == shard.wants.len());
+            let ratios = shard.wants.iter().filter(|w| w.channel == Channel::LongShortRatio).count();
+            let path = match (bars, ratios) {
+                (0, 0) => Some(PUBLIC),
+                (_, 0) => Some(BUSINESS),
+                _ => None,
+            };
+            assert_eq!(shard.path.as_deref(), path);
+            assert!([0, shard.wants.len()].contains(&(bars + ratios)));
             let mut topics: Vec<_> = shard
                 .wants
                 .iter()

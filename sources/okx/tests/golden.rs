@@ -24,6 +24,11 @@ fn inputs(path: &Path) -> Vec<(String, Vec<u8>)> {
     let body = std::fs::read(path).unwrap();
     match path.file_name().and_then(|n| n.to_str()) {
         Some("rest_instruments.json") => vec![("/api/v5/public/instruments?instType=SPOT".to_owned(), body)],
+        Some("rest_ratio.json") => {
+            let path = "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract?instId=BTC-USDT-SWAP";
+            // What was told once is not told again.
+            vec![(path.to_owned(), body.clone()), (path.to_owned(), body)]
+        }
         Some("rest_books.json") => vec![("/api/v5/market/books?instId=BTC-USDT&sz=400".to_owned(), body)],
         _ => {
             let text = String::from_utf8(body).unwrap();

@@ -44,7 +44,8 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
         assert_eq!(seen.asked, seen.acked);
         assert_eq!(seen.refused, Vec::<String>::new());
         assert_eq!(seen.checksums > 0, seed % 4 == 1);
-        assert_eq!(!pair.fetched.is_empty(), seed % 1_000 == 777);
+        let books = pair.fetched.iter().filter(|(_, path)| path.contains("/market/books")).count();
+        assert_eq!(books > 0, seed % 1_000 == 777);
         for channel in Channel::ALL {
             // Definitions are told where they change.
             let offered = Okx.spec().channel(channel).is_some();
@@ -96,6 +97,20 @@ fn steady_loss_makes_no_storm_of_requests() {
     println!("{} requests, {:?}", pair.sent.len(), pair.seen.gaps);
     assert!(pair.sent.len() < 200);
     settle(&mut pair, 400_000);
+}
+
+#[test]
+fn ratios_are_told_once_in_five_minutes_also_where_the_venue_limits_questions() {
+    let mut pair = pair(&setup(8), &[Channel::LongShortRatio]);
+    pair.control(SimControl::RateLimit(2));
+    pair.run_ms(60_000);
+    let heard = |pair: &Pair| pair.seen.count(Channel::LongShortRatio);
+    let lanes = heard(&pair);
+    assert_eq!((lanes, pair.seen.acked), (5, 5), "three swaps, two futures");
+    pair.run_ms(840_000);
+    assert_eq!(heard(&pair), lanes * 4, "three periods ended");
+    assert!(pair.fetched.len() > 7 * lanes, "the venue is asked more often than it has news");
+    assert_eq!((pair.seen.malformed, pair.sent.len()), (0, 0));
 }
 
 #[test]

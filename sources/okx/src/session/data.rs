@@ -3,7 +3,7 @@
 use super::{OkxSession, books};
 use crate::emit::{Sink, event};
 use crate::parse::{self, Arg, Head, Kind, Result};
-use crate::{listing, rows};
+use crate::{listing, poll, rows};
 use model::{Body, Channel, Ts};
 use source::{Action, Cursor, What};
 
@@ -130,6 +130,24 @@ impl OkxSession {
             _ => rows::liquidations(c, &mut sink, tell)?,
         }
         if stranger { Err(c.fault(What::Rule("instId is no symbol"))) } else { Ok(()) }
+    }
+
+    /// A ratio in a recording; in a live connection another session asks for it.
+    pub(super) fn ratio(&mut self, path: &str, body: &[u8], now: Ts, out: &mut Vec<Action>) {
+        match poll::ratio(body) {
+            Ok(newest) => {
+                let place = self.table.place(books::symbol_in(path));
+                let Some(listed) = place.and_then(|at| self.table.get_mut(at)) else { return };
+                let news = newest.filter(|(ts, _)| listed.ratio_at.is_none_or(|told| told < *ts));
+                if let Some((ts, ratio)) = news {
+                    listed.ratio_at = Some(ts);
+                    let body = Body::LongShortRatio(Box::new(ratio));
+                    let told = event(&listed.instrument, Channel::LongShortRatio, Some(ts), now, body);
+                    out.push(Action::Emit(told));
+                }
+            }
+            Err(fault) => out.push(Action::Malformed(fault)),
+        }
     }
 
     /// Definitions pushed by the `instruments` channel.

@@ -20,6 +20,8 @@ pub(super) struct Listed {
     pub instrument: Arc<Instrument>,
     /// Its book.
     pub book: Book,
+    /// The time of the ratio of longs to shorts that was told last.
+    pub ratio_at: Option<Ts>,
     wants: Vec<Channel>,
     widened: u8,
 }
@@ -114,7 +116,13 @@ impl Table {
         }
         let at = self.all.len();
         self.by_symbol.insert(instrument.symbol.as_bytes().into(), at);
-        self.all.push(Listed { instrument, book: Book::default(), wants: Vec::new(), widened: 0 });
+        self.all.push(Listed {
+            instrument,
+            book: Book::default(),
+            ratio_at: None,
+            wants: Vec::new(),
+            widened: 0,
+        });
         at
     }
 

@@ -2,11 +2,14 @@
 
 use super::world::Print;
 use super::{OkxSim, bars, encode};
-use model::Ts;
+use model::{InstrumentKind, Ts};
+use source::market::Listed;
 
 /// How many requests are answered in two seconds.
 const REQUESTS_MAX: usize = 40;
 const WINDOW_MS: i64 = 2_000;
+/// How many past ratios of longs to shorts are kept.
+const RATIOS_MAX: i64 = 1_440;
 
 /// An answer.
 pub(super) struct Answer {
@@ -37,6 +40,31 @@ fn bounds(query: &str) -> (Option<i64>, Option<i64>) {
     (field(query, "before").parse().ok(), field(query, "after").parse().ok())
 }
 
+/// Of each past period one ratio, the same whenever it is asked for, newest first.
+fn ratios(at: usize, one: &Listed, query: &str, now: Ts) -> Answer {
+    if !matches!(one.instrument.kind, InstrumentKind::Perpetual | InstrumentKind::Future) {
+        return Answer::fault(200, "51001", "Instrument ID does not exist");
+    }
+    let word = match field(query, "period") {
+        "" => "5m",
+        word => word,
+    };
+    let Some(step) = bars::length_ms(word) else {
+        return Answer::fault(200, "51000", "Parameter period error");
+    };
+    let limit = field(query, "limit").parse().unwrap_or(100).min(100);
+    let bound = |name| field(query, name).parse::<i64>().ok();
+    let (begin, end) = (bound("begin"), bound("end"));
+    let newest = now.as_ms().div_euclid(step);
+    let within = |n: &i64| end.is_none_or(|end| n * step < end) && begin.is_none_or(|begin| n * step > begin);
+    let row = |n: i64| {
+        let ratio = encode::text(8_000 + (n * 377 + at as i64 * 1_013).rem_euclid(6_000), 4);
+        format!(r#"["{}","{ratio}"]"#, n * step)
+    };
+    let kept = (newest - RATIOS_MAX + 1..=newest).rev().filter(within).take(limit);
+    Answer::fine(&kept.map(row).collect::<Vec<_>>().join(","))
+}
+
 impl OkxSim {
     pub(super) fn answer(&mut self, endpoint: usize, path: &str, now: Ts) -> Answer {
         self.asked.retain(|at| now.ms_since(*at) < WINDOW_MS);
@@ -64,7 +92,10 @@ impl OkxSim {
             | "/api/v5/market/history-trades"
             | "/api/v5/market/candles"
             | "/api/v5/market/history-candles"
-            | "/api/v5/market/ticker" => self.of_instrument(path, query, now),
+            | "/api/v5/market/ticker"
+            | "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract" => {
+                self.of_instrument(path, query, now)
+            }
             _ => Answer::fault(404, "404", "Not Found"),
         }
     }
@@ -114,6 +145,7 @@ impl OkxSim {
                 let rows: Vec<String> = prints.map(|p| encode::past_row(&one.instrument, p)).collect();
                 Answer::fine(&rows.join(","))
             }
+            "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract" => ratios(at, one, query, now),
             "/api/v5/market/books" => {
                 let depth = field(query, "sz").parse().unwrap_or(1).min(400);
                 let Some((shown, _)) = self.world.shown(at, self.late) else { return Answer::fine("") };

@@ -247,6 +247,7 @@ fn rest_has_the_book_with_its_number_and_says_when_it_is_too_much() {
         "/api/v5/market/trades?instId=BTC-USDT",
         "/api/v5/market/candles?instId=BTC-USDT&bar=1m",
         "/api/v5/public/instruments?instType=OPTION&instFamily=BTC-USD",
+        "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract?instId=BTC-USDT-SWAP",
     ] {
         assert_eq!(venue.get(path).1["code"], "0", "{path}");
     }
@@ -257,6 +258,28 @@ fn rest_has_the_book_with_its_number_and_says_when_it_is_too_much() {
     assert_eq!(venue.get("/api/v5/public/time").0, 200);
     let statuses: Vec<u16> = (0..40).map(|_| venue.get("/api/v5/public/time").0).collect();
     assert!(statuses.contains(&429));
+}
+
+#[test]
+fn a_ratio_stands_for_its_period_and_pages_by_time() {
+    let mut venue = Venue::new(1, Quirks::default());
+    let path = "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract?period=5m&instId=";
+    let rows = |venue: &mut Venue, query: &str| -> Vec<(i64, String)> {
+        let answer = venue.get(&format!("{path}{query}")).1;
+        let row =
+            |row: &Value| (row[0].as_str().unwrap().parse().unwrap(), row[1].as_str().unwrap().to_owned());
+        answer["data"].as_array().unwrap().iter().map(row).collect()
+    };
+    let all = rows(&mut venue, "BTC-USDT-SWAP");
+    assert_eq!((all.len(), all[0].0), (100, 1_759_999_800_000));
+    assert!(all.windows(2).all(|w| w[1].0 == w[0].0 - 300_000 && w[1].1 != w[0].1), "{all:?}");
+    let older = format!("BTC-USDT-SWAP&limit=5&end={}", all[9].0);
+    venue.now = venue.now.plus_ms(300_000);
+    assert_eq!(rows(&mut venue, &older), all[10..15]);
+    let newer = format!("BTC-USDT-SWAP&begin={}", all[0].0);
+    assert_eq!(rows(&mut venue, &newer).len(), 1);
+    assert_ne!(rows(&mut venue, "BTC-USD-261225&limit=1"), rows(&mut venue, "BTC-USDT-SWAP&limit=1"));
+    assert_eq!(venue.get(&format!("{path}BTC-USDT")).1["code"], "51001");
 }
 
 #[test]
