@@ -90,9 +90,11 @@ pub fn book<'a>(
         }
         Ok(())
     })?;
-    ids.last = last.ok_or(missing("u"))?;
+    // A whole book has no `e` and long names.
+    let without = |short, long| missing(if seen.kind.is_empty() { long } else { short });
+    ids.last = last.ok_or(without("u", "lastUpdateId"))?;
     if !bids || !asks {
-        return Err(missing(if bids { "a" } else { "b" }));
+        return Err(if bids { without("a", "asks") } else { without("b", "bids") });
     }
     seen.futures = Some(ids.before.is_some() || engine.is_some());
     seen.ts = engine.or(event).map(Ts::from_ms);

@@ -163,6 +163,11 @@ fn the_clock_turnovers_and_books_are_read() {
         assert_eq!(source::pair::Held::new(&instrument, &snapshot.levels, snapshot.seq), *held);
         assert!(rest.read_book(&instrument, &answer.body[..20]).is_err());
     }
-    let none = br#"{"lastUpdateId":-1,"bids":[],"asks":[]}"#;
-    assert!(rest.read_book(&pair.instruments[0].clone(), none).is_err());
+    for (body, why) in [
+        (r#"{"bids":[],"asks":[]}"#, "field `lastUpdateId` is missing"),
+        (r#"{"lastUpdateId":-1,"bids":[],"asks":[]}"#, "the venue has no book yet"),
+    ] {
+        let fault = rest.read_book(&pair.instruments[0], body.as_bytes()).unwrap_err();
+        assert!(fault.to_string().starts_with(why), "{fault}");
+    }
 }

@@ -311,8 +311,11 @@ impl BinanceSession {
             }
             Kind::Top => {
                 let (seen, ids) = parse::book(c, instrument, sides, odd)?;
-                let seq = u64::try_from(ids.last).ok();
-                let body = Snapshot { seq, levels: sides.levels(), checksum: None, epoch: 0 };
+                let Ok(last) = u64::try_from(ids.last) else {
+                    out.push(Action::Control("book_without_id"));
+                    return Ok(seen);
+                };
+                let body = Snapshot { seq: Some(last), levels: sides.levels(), checksum: None, epoch: 0 };
                 (Channel::BookTop, (seen, Body::Snapshot(body)))
             }
             Kind::DayStats => (Channel::DayStats, cold::day_stats(c, listed.product, odd)?),

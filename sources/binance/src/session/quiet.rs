@@ -57,8 +57,12 @@ impl BinanceSession {
         if listed.quiet.fed || !self.wanting {
             return out.push(Action::Control("snapshot_not_awaited"));
         }
-        out.push(Action::Control("snapshot_compared"));
         let id = Some(answer.body).filter(|_| answer.status == 200).and_then(update_id);
+        out.push(Action::Control(match id {
+            Some(_) => "snapshot_compared",
+            None if answer.status == 200 => "snapshot_without_id",
+            None => "snapshot_refused",
+        }));
         listed.quiet.moved = id.filter(|id| *id > chain.at());
         let wait = if listed.quiet.moved.is_some() {
             SETTLE_MS
@@ -77,7 +81,7 @@ impl BinanceSession {
     }
 }
 
-/// The id of a snapshot, as far as it need be read.
+/// The id of a snapshot, as far as it need be read; `None` where there is none or it is negative.
 fn update_id(body: &[u8]) -> Option<u64> {
     let mut id = None;
     let _ = Cursor::new(body).object(|c, key| {

@@ -131,6 +131,32 @@ fn a_snapshot_that_is_too_old_refused_or_lost_is_asked_for_again_ever_later() {
 }
 
 #[test]
+fn a_book_without_its_number_is_not_used_and_the_words_say_why() {
+    let mut s = session(&[(0, Channel::Book), (0, Channel::BookTop)], 0, Some("/stream"));
+    tell(&mut s, Input::Open, T);
+    frame(&mut s, &delta(0, 11, 12), T);
+    let missing = "the snapshot cannot be read: field `lastUpdateId` is missing";
+    for (body, why) in [
+        (r#"{"bids":[["1.4","1"]],"asks":[["1.6","1"]]}"#, missing),
+        (r#"{"lastUpdateId":-1,"bids":[["1.4","1"]],"asks":[["1.6","1"]]}"#, "the venue has no snapshot yet"),
+    ] {
+        let out = answer(&mut s, 0, 200, body, T);
+        let said = out.iter().find_map(|action| match action {
+            Action::Emit(Event { body: Body::Lane(LaneFact::Syncing(words)), .. }) => Some(words.to_string()),
+            _ => None,
+        });
+        assert!(said.as_deref().is_some_and(|said| said.starts_with(why)), "{said:?}");
+        let top = format!(r#"{{"stream":"c0usdt@depth20@100ms","data":{body}}}"#);
+        let told = words(&frame(&mut s, &top, T));
+        let faults = [
+            "Malformed(Malformed { at: 0, what: Missing(\"lastUpdateId\") })",
+            "Control(\"book_without_id\")",
+        ];
+        assert_eq!(told, [faults[usize::from(body.contains("-1"))]]);
+    }
+}
+
+#[test]
 fn only_a_few_snapshots_are_asked_for_at_a_time() {
     let wants: Vec<_> = (0..100).map(|n| (n, Channel::Book)).collect();
     let mut s = session(&wants, 0, Some("/stream"));
@@ -278,6 +304,14 @@ fn a_book_whose_stream_tells_nothing_is_held_against_new_snapshots() {
         assert!(words(&tell(&mut s, Input::Wake { timer: 16 }, T))[0].starts_with("fetch 0"));
         let told = words(&answer(&mut s, 0, 200, &snapshot(11), T));
         assert_eq!(told, [r#"Control("snapshot_compared")"#.to_owned(), format!("wake 16 at {wait}")]);
+    }
+    // Nothing can be compared: it is looked at again later, and the words say why.
+    for (status, id, word) in
+        [(200, "", "without_id"), (200, "\"lastUpdateId\":-1,", "without_id"), (503, "", "refused")]
+    {
+        tell(&mut s, Input::Wake { timer: 16 }, T);
+        let told = words(&answer(&mut s, 0, status, &format!(r#"{{{id}"bids":[],"asks":[]}}"#), T));
+        assert_eq!(told, [format!("Control(\"snapshot_{word}\")"), "wake 16 at 480000".to_owned()]);
     }
     // It moved, and the change comes a moment later.
     tell(&mut s, Input::Wake { timer: 16 }, T);
