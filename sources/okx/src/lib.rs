@@ -61,6 +61,7 @@ pub static SPEC: Spec = Spec {
         offers(Channel::Liquidations, Proof::None, None),
         offers(Channel::LongShortRatio, Proof::None, Some(660_000)),
         offers(Channel::Greeks, Proof::None, None),
+        offers(Channel::Status, Proof::None, None),
         offers(Channel::Instruments, Proof::None, None),
     ],
     frame_bytes_max: 16 * 1024 * 1024,

@@ -113,9 +113,7 @@ impl OkxSession {
         self.last_recv = now;
         self.ping_at = None;
         self.open = true;
-        for listed in self.table.all_mut() {
-            listed.book.reset();
-        }
+        self.table.all_mut().for_each(Listed::opened);
         if !self.wanting {
             return;
         }
@@ -249,6 +247,14 @@ fn cause_of(fault: &Malformed) -> GapCause {
 impl Listed {
     fn fact(&self, channel: Channel, fact: LaneFact, now: Ts, out: &mut Vec<Action>) {
         out.push(Action::Emit(event(&self.instrument, channel, None, now, Body::Lane(fact))));
+    }
+
+    /// A lane is acknowledged. What its instrument's status is stands in the listing; the venue tells it when it changes.
+    fn acked(&mut self, channel: Channel, now: Ts, out: &mut Vec<Action>) {
+        self.fact(channel, LaneFact::Acked, now, out);
+        if channel == Channel::Status {
+            self.tell_status(now, out);
+        }
     }
 }
 

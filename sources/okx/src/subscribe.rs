@@ -106,7 +106,7 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         Channel::Greeks if want.instrument.kind == InstrumentKind::Option => {
             Some(("opt-summary".into(), Key::Family(index_of(symbol).into())))
         }
-        Channel::Instruments => by_type("instruments"),
+        Channel::Instruments | Channel::Status => by_type("instruments"),
         Channel::MarkPrice
         | Channel::OpenInterest
         | Channel::Liquidations
@@ -115,7 +115,6 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         | Channel::VolatilityIndex
         | Channel::LongShortRatio
         | Channel::Greeks
-        | Channel::Status
         | Channel::Findings
         | Channel::Link => None,
     }?;

@@ -3,10 +3,11 @@
 
 mod common;
 
-use model::Channel;
+use model::{Body, Channel, Status};
 use okx::Okx;
 use source::pair::{Fate, Pair, START};
 use source::{Fault, Options, SimControl, SimSetup, Source};
+use std::collections::BTreeMap;
 
 fn setup(seed: u64) -> SimSetup {
     SimSetup { seed, start: START, moves_per_s: 200, ..SimSetup::default() }
@@ -47,14 +48,8 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
         let books = pair.fetched.iter().filter(|(_, path)| path.contains("/market/books")).count();
         assert_eq!(books > 0, seed % 1_000 == 777);
         for channel in Channel::ALL {
-            // Definitions are told where they change.
             let offered = Okx.spec().channel(channel).is_some();
-            assert_eq!(
-                seen.count(channel) > 0,
-                offered && channel != Channel::Instruments,
-                "{}",
-                channel.name()
-            );
+            assert_eq!(seen.count(channel) > 0, offered, "{}", channel.name());
         }
         for (_, ids) in seen.numbers() {
             assert!(ids.windows(2).all(|w| w[1] == w[0] + 1));
@@ -111,6 +106,26 @@ fn ratios_are_told_once_in_five_minutes_also_where_the_venue_limits_questions() 
     assert_eq!(heard(&pair), lanes * 4, "three periods ended");
     assert!(pair.fetched.len() > 7 * lanes, "the venue is asked more often than it has news");
     assert_eq!((pair.seen.malformed, pair.sent.len()), (0, 0));
+}
+
+#[test]
+fn a_status_is_told_at_the_beginning_and_where_it_changes() {
+    let mut pair = Pair::new(&Okx, &setup(2), &[], &Options::default());
+    pair.seen.keep = true;
+    let wants = pair.wants(&[Channel::Status]);
+    pair.subscribe(&wants);
+    pair.run_ms(110_000);
+    let mut told: BTreeMap<String, Vec<Status>> = BTreeMap::new();
+    for event in &pair.seen.kept {
+        if let Body::Status(status) = &event.body {
+            told.entry(event.instrument.symbol.to_string()).or_default().push(status.clone());
+        }
+    }
+    let option = told.remove("ETH-USD-261225-100000-P");
+    let (on, off) = (Status::Trading, Status::Halted);
+    assert_eq!(option, Some(vec![on.clone(), off.clone(), on.clone(), off, on.clone()]));
+    assert_eq!(told.len(), pair.instruments.len() - 1);
+    assert!(told.values().all(|told| *told == [on.clone()]), "{told:?}");
 }
 
 #[test]

@@ -171,6 +171,9 @@ impl OkxSession {
                 out.push(Action::Emit(told));
             }
         }
+        if !self.wanting || listed.wants(Channel::Status) {
+            listed.tell_status(now, out);
+        }
     }
 }
 

@@ -347,7 +347,7 @@ impl OkxSession {
         for (at, channel) in &sub.lanes {
             let Some(listed) = self.table.get_mut(*at) else { continue };
             if news {
-                listed.fact(*channel, LaneFact::Acked, now, out);
+                listed.acked(*channel, now, out);
             }
             let waits = *channel == Channel::Book && listed.book.chain.acked();
             if waits && news {

@@ -5,7 +5,7 @@ use crate::emit::event;
 use crate::listing;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{Body, Channel, Gap, GapCause, Instrument, InstrumentId, Ts};
+use model::{Body, Channel, Gap, GapCause, Instrument, InstrumentId, Status, Ts};
 use source::{Action, Malformed, refit};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(super) struct Listed {
     pub book: Book,
     /// The time of the ratio of longs to shorts that was told last.
     pub ratio_at: Option<Ts>,
+    /// The status that was told last.
+    status: Option<Status>,
     wants: Vec<Channel>,
     widened: u8,
 }
@@ -40,6 +42,27 @@ impl Listed {
     /// Nobody wants this channel of it any longer.
     pub fn unwant(&mut self, channel: Channel) {
         self.wants.retain(|c| *c != channel);
+        match channel {
+            Channel::Book => self.book.reset(),
+            Channel::Status => self.status = None,
+            _ => {}
+        }
+    }
+
+    /// A connection begins: its book starts again, and its status is told again.
+    pub fn opened(&mut self) {
+        self.book.reset();
+        self.status = None;
+    }
+
+    /// Says whether it trades by the definition in force, where that is news. One made up from a symbol does not know.
+    pub fn tell_status(&mut self, now: Ts, out: &mut Vec<Action>) {
+        let status = &self.instrument.status;
+        if !self.instrument.provisional && self.status.as_ref() != Some(status) {
+            self.status = Some(status.clone());
+            let body = Body::Status(status.clone());
+            out.push(Action::Emit(event(&self.instrument, Channel::Status, None, now, body)));
+        }
     }
 
     /// Takes a wider definition that holds the number which did not fit.
@@ -120,6 +143,7 @@ impl Table {
             instrument,
             book: Book::default(),
             ratio_at: None,
+            status: None,
             wants: Vec::new(),
             widened: 0,
         });

@@ -3,7 +3,7 @@
 use super::OkxSession;
 use super::table::Listed;
 use crate::subscribe::topic;
-use model::{Channel, LaneFact, Ts};
+use model::{LaneFact, Ts};
 use source::{Action, Want};
 
 impl OkxSession {
@@ -21,14 +21,15 @@ impl OkxSession {
             self.table.want(at, want.channel);
             self.wanting = true;
             let standing = self.lanes.add(topic, (at, want.channel), self.open.then_some(now));
-            let (Some(listed), Some(spec)) = (self.table.get(at), crate::SPEC.channel(want.channel)) else {
+            let (Some(listed), Some(spec)) = (self.table.get_mut(at), crate::SPEC.channel(want.channel))
+            else {
                 continue;
             };
             if let (true, Some(acked)) = (self.open, standing) {
                 let fact = LaneFact::Asked { proof: spec.proof, quiet_ms: spec.quiet_ms };
                 listed.fact(want.channel, fact, now, out);
                 if acked {
-                    listed.fact(want.channel, LaneFact::Acked, now, out);
+                    listed.acked(want.channel, now, out);
                 }
             }
         }
@@ -40,9 +41,6 @@ impl OkxSession {
             let Some(at) = self.table.by_id(want.instrument.id) else { continue };
             let Some(listed) = self.table.get_mut(at).filter(|l| l.wants(want.channel)) else { continue };
             listed.unwant(want.channel);
-            if want.channel == Channel::Book {
-                listed.book.reset();
-            }
             listed.fact(want.channel, LaneFact::Dropped, now, out);
             self.lanes.remove((at, want.channel), now);
         }

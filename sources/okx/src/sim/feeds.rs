@@ -7,12 +7,17 @@ use crate::parse::Kind;
 use model::{InstrumentKind, Level, Ts};
 use source::market::Listed;
 use source::{Peer, SimAction};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The shortest time between two pushes of `bbo-tbt`.
 const BEST_MS: i64 = 10;
 /// A channel of books that said nothing for so long says that it is alive.
 const KEEP_ALIVE_MS: i64 = 60_000;
+/// Ticks of a minute.
+const MINUTE: u64 = 600;
+/// In each minute the last instrument is suspended for these ticks.
+const HALT: Range<u64> = 200..250;
 
 impl OkxSim {
     /// One move of the market at its time.
@@ -66,6 +71,10 @@ impl OkxSim {
     /// Each 100 ms: for each instrument best, book and five levels in the venue's order, then the rest.
     pub(super) fn tick(&mut self, now: Ts, out: &mut Vec<SimAction>) {
         self.flush_all(now, out);
+        if let Some((product, row)) = self.world.halt(HALT.contains(&(self.ticks % MINUTE))) {
+            let frame = encode::push_by("instType", "instruments", product, row);
+            self.peers.push("instruments", product, &frame, now, out);
+        }
         for at in 0..self.world.states.len() {
             self.statistics(at, now, out);
         }

@@ -208,6 +208,34 @@ fn parallel_connections_hear_the_same_numbers_and_best_comes_before_book() {
 }
 
 #[test]
+fn a_suspended_instrument_is_told_of_and_does_not_trade_until_it_is_live() {
+    let mut venue = Venue::new(1, Quirks::default());
+    venue.open(1, PUBLIC);
+    let option = "ETH-USD-261225-100000-P";
+    let listed = r#"{"id":"1","op":"subscribe","args":[{"channel":"instruments","instType":"OPTION"}]}"#;
+    assert_eq!(venue.say(1, listed)[1]["data"].as_array().unwrap().len(), 2);
+    venue.say(1, &subscribe("trades", option));
+    venue.say(1, &subscribe("books", option));
+    let path = "/api/v5/public/instruments?instType=OPTION&instFamily=ETH-USD";
+    let (mut state, mut told, mut heard) = ("live".to_owned(), Vec::new(), [0, 0]);
+    for _ in 0..1_900 {
+        for frame in read(&venue.wait(100)) {
+            if frame["arg"]["channel"] != "instruments" {
+                heard[usize::from(state == "suspend")] += 1;
+                continue;
+            }
+            let row = &frame["data"][0];
+            assert_eq!((&row["instId"], frame["data"].as_array().unwrap().len()), (&option.into(), 1));
+            state = row["state"].as_str().unwrap().to_owned();
+            assert_eq!(venue.get(path).1["data"][0], *row, "the listing says the same");
+            told.push(state.clone());
+        }
+    }
+    assert_eq!(told, ["suspend", "live", "suspend", "live", "suspend", "live"]);
+    assert!(heard[0] > 20 && heard[1] == 0, "{heard:?}");
+}
+
+#[test]
 fn a_family_hears_its_options_and_their_values_move() {
     let mut venue = Venue::new(1, Quirks::default());
     venue.open(1, PUBLIC);

@@ -123,6 +123,8 @@ pub(super) struct World {
     /// Rows of the listing.
     pub rows: Vec<String>,
     legacy_checksum: bool,
+    /// The last instrument does not trade.
+    halted: bool,
 }
 
 impl World {
@@ -151,7 +153,7 @@ impl World {
             let open_interest = market.rng().i64(100_000..9_000_000);
             states.push(State { seq, shown, pushed: now, open_interest, ..State::default() });
         }
-        Self { market, states, rows, legacy_checksum }
+        Self { market, states, rows, legacy_checksum, halted: false }
     }
 
     pub fn instrument(&self, at: usize) -> Option<&Arc<Instrument>> {
@@ -183,10 +185,38 @@ impl World {
         options.map(|l| listing::index_of(&l.instrument.symbol).to_owned()).collect()
     }
 
+    /// Stops the trading of the last instrument, or lets it go on. Where that changes it: its product and its row.
+    pub fn halt(&mut self, halted: bool) -> Option<(&'static str, &str)> {
+        if std::mem::replace(&mut self.halted, halted) == halted {
+            return None;
+        }
+        let product = listing::inst_type(self.market.listed().last()?.instrument.kind);
+        let (live, suspended) = (r#""state":"live""#, r#""state":"suspend""#);
+        let row = self.rows.last_mut()?;
+        *row = if halted { row.replace(live, suspended) } else { row.replace(suspended, live) };
+        Some((product, row))
+    }
+
+    /// One move of the market; none of an instrument that does not trade.
+    fn moved(&mut self, moves: &mut Vec<Move>) -> Option<usize> {
+        if !self.halted {
+            return self.market.step(moves);
+        }
+        let before = self.market.clone();
+        let at = self.market.step(moves)?;
+        if at + 1 < self.states.len() {
+            return Some(at);
+        }
+        let rng = self.market.rng().clone();
+        self.market = before;
+        *self.market.rng() = rng;
+        None
+    }
+
     /// One step of the market. Returns the instrument and its trades.
     pub fn step(&mut self, now: Ts) -> Option<(usize, Vec<Print>)> {
         let mut moves = Vec::new();
-        let at = self.market.step(&mut moves)?;
+        let at = self.moved(&mut moves)?;
         let by = self.market.rng().i64(1..6);
         let state = self.states.get_mut(at)?;
         state.seq += by;

@@ -83,6 +83,50 @@ fn options_of_a_family_share_an_argument_that_ends_with_the_last() {
 }
 
 #[test]
+fn a_status_is_told_from_the_listing_and_then_where_the_venue_changes_it() {
+    let rows = |state: &str, of: [&str; 2]| {
+        let row = |symbol| {
+            format!(
+                r#"{{"instType":"SWAP","instId":"{symbol}","tickSz":"0.1","lotSz":"1","state":"{state}"}}"#
+            )
+        };
+        of.map(row).join(",")
+    };
+    let listed = listing::read_rows(format!("[{}]", rows("live", ["A-USDT-SWAP", "B-USDT-SWAP"])).as_bytes());
+    let [a, b] = <[_; 2]>::try_from(listed.unwrap()).unwrap();
+    let [a, b] = [a, b].map(|made| Want { instrument: Arc::new(made), channel: Channel::Status });
+    let (mut script, _) = Script::open(&[("C-USDT-SWAP", Channel::Instruments)]);
+    let arg = r#"{"channel":"instruments","instType":"SWAP"}"#;
+    let told = |out: &[Action]| -> Vec<String> {
+        let status = |(name, body): (&str, &Body)| match body {
+            Body::Status(status) => Some(format!("{name} {status:?}")),
+            _ => None,
+        };
+        events(out).into_iter().filter_map(status).collect()
+    };
+    let out = script.on(Input::Subscribe(std::slice::from_ref(&a)));
+    assert!(sends(&out).is_empty() && told(&out).is_empty(), "asked for already, not acknowledged");
+    let ack = format!(r#"{{"id":"1","event":"subscribe","arg":{arg},"connId":"a"}}"#);
+    assert_eq!(told(&script.frame(&ack)), ["A-USDT-SWAP Trading"]);
+    assert_eq!(told(&script.on(Input::Subscribe(std::slice::from_ref(&b)))), ["B-USDT-SWAP Trading"]);
+    let push = |state: &str| {
+        let data = rows(state, ["A-USDT-SWAP", "C-USDT-SWAP"]);
+        format!(r#"{{"arg":{arg},"data":[{data}]}}"#)
+    };
+    assert!(told(&script.frame(&push("live"))).is_empty(), "it is as it was");
+    assert_eq!(told(&script.frame(&push("suspend"))), ["A-USDT-SWAP Halted"]);
+    assert!(told(&script.frame(&push("suspend"))).is_empty());
+    assert_eq!(told(&script.frame(&push("expired"))), ["A-USDT-SWAP Closed"]);
+    script.on(Input::Closed);
+    script.on(Input::Open);
+    let ack = ack.replace(r#""id":"1""#, r#""id":"2""#);
+    assert_eq!(told(&script.frame(&ack)), ["A-USDT-SWAP Closed", "B-USDT-SWAP Trading"]);
+    script.on(Input::Unsubscribe(std::slice::from_ref(&a)));
+    assert!(told(&script.frame(&push("live"))).is_empty());
+    assert_eq!(told(&script.on(Input::Subscribe(std::slice::from_ref(&a)))), ["A-USDT-SWAP Trading"]);
+}
+
+#[test]
 fn wants_of_a_closed_session_are_asked_for_when_it_opens() {
     let mut script = Script::live();
     script.on(Input::Closed);
