@@ -95,7 +95,7 @@ pub fn named(path: &str) -> Option<Archive> {
     } else if path.contains("data/spot/") {
         Some(spot)
     } else {
-        (symbol.contains('_') || !shared).then(|| Product::of_futures(symbol.as_bytes()))
+        (symbol.contains('_') || !shared).then(|| Product::of_futures(symbol.as_bytes(), None))
     };
     let interval = match (channel, kind) {
         (Channel::Bars, "1mo") => "1M",

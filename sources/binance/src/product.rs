@@ -110,9 +110,13 @@ impl Product {
         PRODUCTS.iter().find(|p| p.name == name)
     }
 
-    /// The futures section that a symbol belongs to: `BTCUSD_PERP` and `BTCUSD_261225` are COIN-M.
-    pub fn of_futures(symbol: &[u8]) -> &'static Self {
+    /// The futures section that a payload belongs to: that of its `st`, 2, or of its symbol: `BTCUSD_PERP` and
+    /// `BTCUSD_261225` are COIN-M.
+    pub fn of_futures(symbol: &[u8], st: Option<u64>) -> &'static Self {
         let [_, usdm, coinm] = &PRODUCTS;
+        if st == Some(2) {
+            return coinm;
+        }
         let pair = symbol.split(|b| *b == b'_').next().unwrap_or_default();
         if pair.len() < symbol.len() && pair.ends_with(b"USD") { coinm } else { usdm }
     }
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn futures_are_told_apart_by_their_symbols() {
-        let name = |symbol: &str| Product::of_futures(symbol.as_bytes()).name;
+        let name = |symbol: &str| Product::of_futures(symbol.as_bytes(), None).name;
         let all = ["BTCUSDT", "BTCUSDT_261225", "BTCUSD_PERP", "BTCUSD_261225", "ABCUSD"].map(name);
         assert_eq!(all, ["usdm", "usdm", "coinm", "coinm", "usdm"]);
     }

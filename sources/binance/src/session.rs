@@ -15,6 +15,7 @@ use crate::route::by_url;
 use crate::subscribe::{self, Subscriptions};
 use crate::table::{Request, Table};
 use books::{Change, Snapshots};
+pub(crate) use look::Look;
 use model::{Channel, Event, GapCause, LaneFact, Ts};
 use poll::Polls;
 pub use quiet::Quiet;
@@ -223,7 +224,7 @@ impl BinanceSession {
         let perpetual = || named("pair=").map(|pair| format!("{pair}_PERP"));
         let symbol = named("symbol=").map(str::to_owned).or_else(perpetual)?;
         let product = by_url(url).or_else(|| PRODUCTS.iter().find(|p| url.contains(p.rest)));
-        let futures = || url.contains("/futures/").then(|| Product::of_futures(symbol.as_bytes()));
+        let futures = || url.contains("/futures/").then(|| Product::of_futures(symbol.as_bytes(), None));
         let product = product.or(self.product).or_else(futures).unwrap_or_else(Product::spot);
         self.table.place(product, symbol.as_bytes())
     }

@@ -125,8 +125,8 @@ impl Sim for BinanceSim {
         self.worlds.iter().flat_map(World::books).collect()
     }
 
-    fn topic(&self, _endpoint: usize, frame: &[u8]) -> Option<Topic> {
-        tape::topic(frame)
+    fn topic(&self, endpoint: usize, frame: &[u8]) -> Option<Topic> {
+        tape::topic(endpoint, frame)
     }
 }
 

@@ -5,7 +5,7 @@ use source::{Cursor, What};
 
 /// What the keys of an object tell before it is read.
 #[derive(Default)]
-pub(super) struct Look<'a> {
+pub(crate) struct Look<'a> {
     pub kind: &'a [u8],
     pub symbol: &'a [u8],
     /// The first key.
@@ -17,7 +17,7 @@ pub(super) struct Look<'a> {
 
 /// Which keys are there.
 #[derive(Default)]
-pub(super) struct Has {
+pub(crate) struct Has {
     pub stream: bool,
     pub data: bool,
     pub control: bool,

@@ -79,10 +79,7 @@ impl BinanceSession {
         futures: Option<bool>,
         section: Option<u64>,
     ) -> &'static Product {
-        let by_symbol = || match section {
-            Some(2) => Product::named("coinm").unwrap_or_else(Product::spot),
-            _ => Product::of_futures(symbol),
-        };
+        let by_symbol = || Product::of_futures(symbol, section);
         match self.product {
             Some(product) if self.wanting || !product.futures => return product,
             Some(_) => return by_symbol(),

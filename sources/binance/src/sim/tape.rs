@@ -1,5 +1,7 @@
 //! In front of a recording: under which subscription a recorded frame was sent.
 
+use crate::product::{PRODUCTS, Product};
+use crate::session::Look;
 use source::{Cursor, Topic};
 
 /// The name under which a stream is joined. Speeds of one stream are one: a recording has it at a single speed.
@@ -9,26 +11,23 @@ pub(super) fn key(stream: &str) -> String {
     format!("{symbol}@{kind}")
 }
 
-/// The subscription of a frame; `None` for answers, notices and what cannot be read.
-pub(super) fn topic(frame: &[u8]) -> Option<Topic> {
-    let (mut stream, mut kind, mut symbol, mut inner) = (None, "", "", "");
-    let (mut interval, mut quote, mut control) = (String::new(), false, false);
-    let mut c = Cursor::new(frame);
-    let read = c.object(|c, key| {
+/// The subscription of a frame at an endpoint; `None` for answers, notices, what cannot be read, and what shows that it is
+/// of another section: sections share symbols.
+pub(super) fn topic(endpoint: usize, frame: &[u8]) -> Option<Topic> {
+    let whole = Cursor::new(frame);
+    let (mut stream, mut data, mut interval) = (None, None, "");
+    let read = whole.clone().object(|c, key| {
         match key {
             b"stream" => stream = Some(c.utf8()?),
-            [b'e'] => kind = c.utf8()?,
-            [b's'] => symbol = c.utf8()?,
-            [b'B'] => quote |= c.skip()?.first() == Some(&b'"'),
-            b"result" | b"code" | b"error" => {
-                control = true;
+            b"data" => {
+                data = Some(c.clone());
                 c.skip()?;
             }
-            [b'k' | b'o'] if c.peek() == Some(b'{') => c.object(|c, key| {
-                match key {
-                    [b'i'] => c.utf8()?.clone_into(&mut interval),
-                    [b's'] => inner = c.utf8()?,
-                    _ => _ = c.skip()?,
+            [b'k'] if c.peek() == Some(b'{') => c.object(|c, key| {
+                if key == b"i" {
+                    interval = c.utf8()?;
+                } else {
+                    c.skip()?;
                 }
                 Ok(())
             })?,
@@ -37,28 +36,50 @@ pub(super) fn topic(frame: &[u8]) -> Option<Topic> {
         Ok(())
     });
     read.ok()?;
+    let look = Look::at(&data.unwrap_or(whole));
     let name = match stream {
-        Some(stream) if stream.contains('@') => stream.to_owned(),
-        Some(_) => return None,
-        None if control => return None,
-        None => {
-            let symbol = if symbol.is_empty() { inner } else { symbol };
-            let suffix = match kind {
-                "trade" | "aggTrade" | "bookTicker" | "forceOrder" => kind.to_owned(),
-                "" if quote => "bookTicker".to_owned(),
-                "depthUpdate" => "depth".to_owned(),
-                "24hrTicker" => "ticker".to_owned(),
-                "24hrMiniTicker" => "miniTicker".to_owned(),
-                "markPriceUpdate" => "markPrice".to_owned(),
-                "kline" => format!("kline_{interval}"),
-                _ => return None,
-            };
-            (!symbol.is_empty()).then(|| format!("{}@{suffix}", symbol.to_lowercase()))?
-        }
+        Some(stream) => stream.contains('@').then(|| stream.to_owned())?,
+        None => bare(&look, interval)?,
     };
+    let symbol = name.split('@').next().unwrap_or_default().to_uppercase();
+    // A stream of all instruments carries several sections.
+    if !symbol.starts_with('!') && !fits(endpoint, symbol.as_bytes(), &look) {
+        return None;
+    }
     let key = key(&name);
     let fresh = !key.ends_with("@depth") && !key.ends_with("@rpiDepth");
     Some(Topic { key, fresh })
+}
+
+/// The stream of a payload that names none.
+fn bare(look: &Look<'_>, interval: &str) -> Option<String> {
+    if look.has.control || look.symbol.is_empty() {
+        return None;
+    }
+    let suffix = match look.kind {
+        b"" if look.has.sizes => "bookTicker",
+        b"trade" | b"aggTrade" | b"bookTicker" | b"forceOrder" => std::str::from_utf8(look.kind).ok()?,
+        b"depthUpdate" => "depth",
+        b"24hrTicker" => "ticker",
+        b"24hrMiniTicker" => "miniTicker",
+        b"markPriceUpdate" => "markPrice",
+        b"kline" => &format!("kline_{interval}"),
+        _ => return None,
+    };
+    Some(format!("{}@{suffix}", std::str::from_utf8(look.symbol).ok()?.to_lowercase()))
+}
+
+/// Whether a payload may have been sent at an endpoint.
+fn fits(endpoint: usize, symbol: &[u8], look: &Look<'_>) -> bool {
+    match PRODUCTS.get(endpoint) {
+        Some(product) if product.futures => {
+            // Bars tell spot by their digits alone, which a future may have too.
+            let spot = look.futures() == Some(false) && look.kind != b"kline";
+            !spot && Product::of_futures(symbol, look.has.section) == product
+        }
+        Some(_) => look.futures() != Some(true) && look.has.section.is_none() && !symbol.contains(&b'_'),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -127,15 +148,40 @@ mod tests {
                     && !["5", "10", "20"].iter().any(|n| stream.contains(&format!("@depth{n}")))
                 {
                     let bare = sim.topic(endpoint, value["data"].to_string().as_bytes());
-                    assert_eq!(bare, Some(topic), "{frame}");
+                    assert_eq!(bare.as_ref(), Some(&topic), "{frame}");
                 }
                 seen += 1;
             }
         }
         assert!(seen > 30, "{seen}");
         for other in [r#"{"result":null,"id":1}"#, r#"{"stream":"!serverShutdown","data":{}}"#, "{", ""] {
-            assert_eq!(topic(other.as_bytes()), None, "{other}");
+            assert_eq!(topic(0, other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_frame_is_none_of_another_section_although_they_share_symbols() {
+        let mut seen = [0; 3];
+        for (endpoint, section) in ["spot", "usdm", "coinm"].into_iter().enumerate() {
+            for frame in frames(section) {
+                let value: serde_json::Value = serde_json::from_str(&frame).unwrap();
+                let stream = value["stream"].as_str().unwrap_or_default();
+                if topic(endpoint, frame.as_bytes()).is_none() {
+                    continue;
+                }
+                let at = (0..3).filter(|at| topic(*at, frame.as_bytes()).is_some()).collect::<Vec<_>>();
+                let expected = match section {
+                    _ if stream.starts_with('!') => vec![0, 1, 2],
+                    // Their eight digits are a future's too, if a rare one.
+                    "spot" if stream.contains("@kline") => vec![0, 1],
+                    _ => vec![endpoint],
+                };
+                assert_eq!(at, expected, "{frame}");
+                seen[endpoint] += 1;
+            }
+        }
+        assert!(seen.iter().all(|seen| *seen > 10), "{seen:?}");
+        assert_eq!(topic(3, br#"{"e":"trade","s":"BTCUSDT"}"#), None, "there is no such endpoint");
     }
 
     #[test]
