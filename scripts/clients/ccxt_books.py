@@ -32,6 +32,8 @@ VENUES = {
     "htx": [("htx", "spot", "BTC/USDT", {"fetchMarkets": {"types": {"spot": True, "linear": False, "inverse": False}}})],
     "coinbase": [("coinbase", "advanced", "BTC/USD", {})],
 }
+# The depth that the platform follows by default, where each depth of a venue is a book of its own.
+DEPTH = {"bybit": 200}
 SECONDS = float(os.environ.get("SECONDS_EACH", "5"))
 
 
@@ -78,7 +80,7 @@ async def follow(name, addr, symbol, options, venue, platform):
 
         async def books():
             while True:
-                book = await exchange.watch_order_book(symbol)
+                book = await exchange.watch_order_book(symbol, DEPTH.get(name))
                 seen["books"] += 1
                 if book["bids"] and book["asks"]:
                     seen["crossed"] += Decimal(book["bids"][0][0]) >= Decimal(book["asks"][0][0])
@@ -123,7 +125,7 @@ async def main():
                 continue
             try:
                 seen = await follow(name, addr, symbol, options, venue, platform)
-                share = 0.7 if seen.get("sampled") else 1
+                share = 0.9 if seen.get("sampled") else 1
                 right = seen["books"] > 3 and seen["trades"] > 0 and seen["crossed"] == 0
                 right = right and seen["compared"] > 3 and seen["equal"] >= share * seen["compared"]
                 words = (f"{seen['books']} books, {seen['trades']} trades, {seen['crossed']} crossed, "
