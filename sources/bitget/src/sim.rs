@@ -37,7 +37,7 @@ pub(crate) struct Quirks {
 }
 
 impl Quirks {
-    /// Most seeds meet one or two; 777, 1777 and so on are told that books start again.
+    /// Most seeds meet one or two; 7,777, 17,777 and so on are told that books start again, on every connection at once.
     fn of(seed: u64) -> Self {
         Self {
             checksum: seed % 4 == 1,
@@ -45,7 +45,7 @@ impl Quirks {
             padded: seed % 8 == 5,
             seq_text: seed.is_multiple_of(3),
             bare: seed % 5 == 4,
-            restarts: seed % 1_000 == 777,
+            restarts: seed % 10_000 == 7_777,
         }
     }
 }

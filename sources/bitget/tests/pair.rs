@@ -181,7 +181,7 @@ fn refused_and_silent_lanes_are_asked_for_again_later() {
 
 #[test]
 fn a_venue_that_starts_its_books_again_is_followed() {
-    let mut pair = pair(777, &[Channel::Book]);
+    let mut pair = pair(7_777, &[Channel::Book]);
     pair.run_ms(60_000);
     assert!(pair.seen.gaps.get("venue_reset").is_some_and(|gaps| *gaps > 0), "{:?}", pair.seen.gaps);
     pair.control(SimControl::Pause(true));
