@@ -5,7 +5,7 @@
 //! is a finding, told once, with frames that show it. Pure: the time comes in.
 //!
 //! What is rare is no news. Something new is told only when it comes so often from then on that, had it always been there,
-//! it would have been learned: [`HITS`] more times within a tenth as many samples as came before it, and of more than one
+//! it would have been learned: a few more times within a tenth as many samples as came before it, and of more than one
 //! symbol where there are more. A symbol that is sampled for the first few times teaches only.
 
 mod shape;

@@ -2,9 +2,9 @@
 //!
 //! The pump holds one or several connections that carry the same, each with a session of its own. It fires the sessions'
 //! timers, paces what is sent, notices silence, and reconnects with back-off. What the sessions bring becomes one stream
-//! in [`merge`]. Before a planned end one more connection is opened; once it is in step, the one that ends is closed, and
-//! nothing of the stream is lost or told twice. Holes in trades are filled from the venue's history ([`repair`]), and
-//! live books are held against the venue's REST books ([`referee`]).
+//! in `merge`. Before a planned end one more connection is opened; once it is in step, the one that ends is closed, and
+//! nothing of the stream is lost or told twice. Holes in trades are filled from the venue's history (`repair`), and
+//! live books are held against the venue's REST books (`referee`).
 //!
 //! A clock that goes back by more than [`JUMP_MS`] starts everything again, because sessions hold times of their own.
 
