@@ -122,7 +122,7 @@ fn a_gap_asks_for_that_book_alone_and_tells_nothing_until_it_begins_again() {
     }
     w.now = w.now.plus_ms(1_000);
     w.book("BTCUSDT", "update", 0, 30);
-    assert_eq!(w.told(), ["book BTCUSDT gap sequence", "book BTCUSDT syncing"]);
+    assert_eq!(w.told(), ["book BTCUSDT gap venue_reset", "book BTCUSDT syncing"]);
     let books = [arg("books", "BTCUSDT")];
     assert_eq!(w.sent(), [request("unsubscribe", &books), request("subscribe", &books)]);
     w.book("BTCUSDT", "update", 30, 40);
