@@ -9,7 +9,6 @@ use source::{Action, Input, Session, Shard, Source};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// One thing that a recording holds.
 enum Line {
@@ -263,47 +262,4 @@ fn single_messages_of_other_collections_are_read() {
         let unknown: Vec<_> = out.iter().filter(|a| matches!(a, Action::Unknown(_))).collect();
         println!("{name}: {read} messages, {} actions, {unknown:?}", out.len());
     }
-}
-
-#[test]
-#[ignore = "prints times; for a release build"]
-fn times() {
-    let Some(root) = root() else { return };
-    for (folder, names, _, _) in SETS {
-        let path = root.join(folder).join(names[0]);
-        let all = lines(&path);
-        let run = |only: &str| {
-            let holds = |bytes: &[u8]| bytes.windows(only.len()).take(60).any(|part| part == only.as_bytes());
-            let wanted = |line: &Line| match line {
-                Line::Frame(bytes) => only.is_empty() || holds(bytes),
-                Line::Reply(..) => true,
-                Line::Connect(_) => false,
-            };
-            let some: Vec<_> = all.iter().filter(|(_, line)| wanted(line)).collect();
-            let best = (0..7).map(|_| once(&some)).min().unwrap_or_default();
-            (some.len(), best / some.len().max(1) as u128)
-        };
-        println!("{folder}/{}: (frames, ns) all {:?}, trades {:?}", names[0], run(""), run("@trade"));
-    }
-}
-
-/// The time that a session takes for these, in ns.
-fn once(lines: &[&(Ts, Line)]) -> u128 {
-    let (mut session, mut out) = (Binance.session(&Shard::default()), Vec::with_capacity(64));
-    let begin = Instant::now();
-    for (now, line) in lines {
-        match line {
-            Line::Frame(bytes) => session.on(Input::Frame { bytes, binary: false }, *now, &mut out),
-            Line::Reply(path, body) => {
-                session.on(
-                    Input::Reply { tag: None, path, status: 200, retry_ms: None, body },
-                    *now,
-                    &mut out,
-                );
-            }
-            Line::Connect(_) => {}
-        }
-        out.clear();
-    }
-    begin.elapsed().as_nanos()
 }

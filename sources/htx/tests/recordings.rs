@@ -271,33 +271,3 @@ fn samples_of_frames_give_the_right_kinds() {
     }
     println!("{seen:?}");
 }
-
-/// Prints how long a frame takes; run in release with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn measure_frames() {
-    for path in files("htx") {
-        let frames: Vec<(Vec<u8>, bool)> = lines(&path)
-            .into_iter()
-            .filter_map(|line| match line {
-                Line::Frame { bytes, binary, .. } => Some((bytes, binary)),
-                _ => None,
-            })
-            .collect();
-        let bytes: usize = frames.iter().map(|(b, _)| b.len()).sum();
-        let mut times = Vec::new();
-        for _ in 0..21 {
-            let mut session = Htx.session(&Shard::default());
-            let mut out = Vec::with_capacity(64);
-            let start = std::time::Instant::now();
-            for (bytes, binary) in &frames {
-                session.on(Input::Frame { bytes, binary: *binary }, Ts(1), &mut out);
-                out.clear();
-            }
-            times.push(start.elapsed().as_nanos() / frames.len() as u128);
-        }
-        times.sort_unstable();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        println!("{name}: {} frames, mean {} B, {} ns each", frames.len(), bytes / frames.len(), times[10]);
-    }
-}

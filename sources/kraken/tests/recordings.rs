@@ -264,32 +264,3 @@ fn single_frames_of_other_people_give_the_right_kinds() {
         }
     }
 }
-
-/// Prints how long a frame takes; run in release with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn measure_frames() {
-    let lines = |name: &str| -> Vec<Vec<u8>> {
-        let path = format!("{}/fixtures/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-        std::fs::read_to_string(path).unwrap().lines().map(|l| l.as_bytes().to_vec()).collect()
-    };
-    for (name, first, then) in
-        [("trade", 0, 0), ("ticker", 0, 0), ("book_depth", 1, 2), ("contract_trade", 1, 1)]
-    {
-        let all = lines(name);
-        let mut session = Kraken.session(&Shard::default());
-        let mut out = Vec::with_capacity(64);
-        session.on(Input::Frame { bytes: &all[first], binary: false }, Ts(1), &mut out);
-        let mut times = Vec::new();
-        for _ in 0..21 {
-            let start = std::time::Instant::now();
-            for _ in 0..20_000 {
-                out.clear();
-                session.on(Input::Frame { bytes: &all[then], binary: false }, Ts(1), &mut out);
-            }
-            times.push(start.elapsed().as_nanos() / 20_000);
-        }
-        times.sort_unstable();
-        println!("one frame of {name}, {} B: {} ns", all[then].len(), times[times.len() / 2]);
-    }
-}
