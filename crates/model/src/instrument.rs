@@ -1,5 +1,6 @@
 //! What an instrument is, and how its numbers are scaled.
 
+use crate::date::Date;
 use crate::num::{Decimal, SCALE_MAX, Scale};
 use crate::time::Ts;
 
@@ -132,8 +133,9 @@ impl Instrument {
             name.push_str(settle);
         }
         if let Some(expiry) = self.expiry {
-            name.push('-');
-            name.push_str(&yymmdd(expiry));
+            // `YYMMDD`.
+            let day = Date::of(expiry).number() % 1_000_000;
+            name = format!("{name}-{day:06}");
         }
         if let Some((strike, right)) = self.option {
             let right = if right == Right::Call { 'C' } else { 'P' };
@@ -152,20 +154,6 @@ impl Instrument {
         }
         Some(Self { px_scale, qty_scale, provisional: true, ..self.clone() })
     }
-}
-
-/// The UTC date of an instant as `YYMMDD` (civil-from-days, Howard Hinnant's algorithm).
-fn yymmdd(ts: Ts) -> String {
-    let days = ts.0.div_euclid(86_400_000_000_000) + 719_468;
-    let era = days.div_euclid(146_097);
-    let doe = days.rem_euclid(146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{:02}{month:02}{day:02}", year.rem_euclid(100))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The nouns of a market: numbers, times, instruments, events. No clock, no socket, no serialiser.
 
+pub mod ashare;
 mod catalogue;
+mod date;
 mod event;
 mod fact;
 mod instrument;
@@ -9,6 +11,7 @@ mod states;
 mod time;
 
 pub use catalogue::{Catalogue, Lookup};
+pub use date::Date;
 pub use event::{
     Body, Channel, Checksum, ChecksumKind, Delta, Event, Flags, Gap, GapCause, Level, Levels, Side, Snapshot,
     SourceName, Stamp, Trade, TradeId,
