@@ -228,9 +228,10 @@ fn rule(event: &Event, trades_too: bool) -> Option<(Key, Rule)> {
     let newest = Some((None, Rule::Newest));
     let (start, rule) = match &event.body {
         Body::Trade(_) | Body::Liquidation(_) | Body::Finding(_) => newest.filter(|_| trades_too),
-        Body::Instrument | Body::Lane(_) | Body::Link(_) => None,
+        Body::Order(_) | Body::CorporateAction(_) | Body::Instrument | Body::Lane(_) | Body::Link(_) => None,
         Body::Gap(_) if !event.channel.is_book() => None,
         Body::Bar(bar) => Some((Some(bar.start), Rule::Newest)),
+        Body::Minute(minute) => Some((Some(minute.start), Rule::Newest)),
         Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => Some((None, Rule::Book)),
         Body::Quote(_)
         | Body::DayStats(_)
@@ -241,7 +242,11 @@ fn rule(event: &Event, trades_too: bool) -> Option<(Key, Rule)> {
         | Body::VolatilityIndex(_)
         | Body::LongShortRatio(_)
         | Body::Greeks(_)
-        | Body::Status(_) => newest,
+        | Body::Status(_)
+        | Body::CapitalFlow(_)
+        | Body::Fundamentals(_)
+        | Body::Ranking(_)
+        | Body::Sector(_) => newest,
     }?;
     let key = Key { instrument: event.instrument.id, channel: event.channel, source: event.source, start };
     Some((key, rule))

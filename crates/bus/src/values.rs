@@ -154,7 +154,7 @@ impl Values {
                 (lane.book, lane.newest) = (None, None);
                 lane.trades.clear();
             }
-            Body::Lane(_) | Body::Link(_) => {}
+            Body::Order(_) | Body::Lane(_) | Body::Link(_) => {}
             Body::Quote(_)
             | Body::Bar(_)
             | Body::DayStats(_)
@@ -167,6 +167,12 @@ impl Values {
             | Body::LongShortRatio(_)
             | Body::Greeks(_)
             | Body::Status(_)
+            | Body::Minute(_)
+            | Body::CapitalFlow(_)
+            | Body::CorporateAction(_)
+            | Body::Fundamentals(_)
+            | Body::Ranking(_)
+            | Body::Sector(_)
             | Body::Instrument => lane.newest = Some(Arc::clone(published)),
         }
     }

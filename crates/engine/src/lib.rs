@@ -133,6 +133,13 @@ impl Engine {
             | Body::LongShortRatio(_)
             | Body::Greeks(_)
             | Body::Status(_)
+            | Body::Order(_)
+            | Body::Minute(_)
+            | Body::CapitalFlow(_)
+            | Body::CorporateAction(_)
+            | Body::Fundamentals(_)
+            | Body::Ranking(_)
+            | Body::Sector(_)
             | Body::Finding(_)
             | Body::Instrument
             | Body::Lane(_)

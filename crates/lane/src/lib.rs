@@ -161,6 +161,13 @@ impl Evidence {
             | Body::LongShortRatio(_)
             | Body::Greeks(_)
             | Body::Status(_)
+            | Body::Order(_)
+            | Body::Minute(_)
+            | Body::CapitalFlow(_)
+            | Body::CorporateAction(_)
+            | Body::Fundamentals(_)
+            | Body::Ranking(_)
+            | Body::Sector(_)
             | Body::Finding(_)
             | Body::Instrument => self.on_data(now),
             Body::Link(_) => {}

@@ -4,7 +4,8 @@ use crate::fact::{LaneFact, LinkFact};
 use crate::instrument::{Instrument, Status};
 use crate::num::{Decimal, Px, Qty, Scale};
 use crate::states::{
-    Bar, DayStats, Finding, Funding, Greeks, Liquidation, LongShortRatio, OpenInterest, Quote,
+    Bar, CapitalFlow, CorporateAction, DayStats, Finding, Fundamentals, Funding, Greeks, Liquidation,
+    LongShortRatio, Minute, OpenInterest, Order, Quote, Ranking, Sector,
 };
 use crate::time::Ts;
 use std::ops::{BitOr, BitOrAssign};
@@ -74,6 +75,20 @@ pub enum Channel {
     Greeks,
     /// Whether an instrument, or the whole venue, trades.
     Status,
+    /// Single orders as they enter, change and leave the book.
+    Orders,
+    /// Last price and volume of each minute of a trading day.
+    MinuteLine,
+    /// Where money went, by the size of orders.
+    CapitalFlow,
+    /// Dividends, splits and rights issues.
+    CorporateActions,
+    /// Shares, earnings and other facts of a company.
+    Fundamentals,
+    /// Lists of the hottest, the most risen and alike.
+    Rankings,
+    /// Sectors and concepts with their members.
+    Sectors,
     /// Instrument definitions.
     Instruments,
     /// What checks of the data have found.
@@ -84,7 +99,7 @@ pub enum Channel {
 
 impl Channel {
     /// Every channel, in the order of the enum.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::Trades,
         Self::AggTrades,
         Self::Book,
@@ -101,6 +116,13 @@ impl Channel {
         Self::LongShortRatio,
         Self::Greeks,
         Self::Status,
+        Self::Orders,
+        Self::MinuteLine,
+        Self::CapitalFlow,
+        Self::CorporateActions,
+        Self::Fundamentals,
+        Self::Rankings,
+        Self::Sectors,
         Self::Instruments,
         Self::Findings,
         Self::Link,
@@ -130,6 +152,13 @@ impl Channel {
             Self::LongShortRatio => "long_short_ratio",
             Self::Greeks => "greeks",
             Self::Status => "status",
+            Self::Orders => "orders",
+            Self::MinuteLine => "minute_line",
+            Self::CapitalFlow => "capital_flow",
+            Self::CorporateActions => "corporate_actions",
+            Self::Fundamentals => "fundamentals",
+            Self::Rankings => "rankings",
+            Self::Sectors => "sectors",
             Self::Instruments => "instruments",
             Self::Findings => "findings",
             Self::Link => "link",
@@ -236,6 +265,20 @@ pub enum Body {
     Greeks(Box<Greeks>),
     /// Whether the instrument trades.
     Status(Status),
+    /// An order entered, changed or left the book.
+    Order(Order),
+    /// A minute of a trading day.
+    Minute(Box<Minute>),
+    /// Where money went.
+    CapitalFlow(Box<CapitalFlow>),
+    /// A dividend, a split, a rights issue.
+    CorporateAction(Box<CorporateAction>),
+    /// Facts of a company.
+    Fundamentals(Box<Fundamentals>),
+    /// A list by rank. `Event::instrument` names the list.
+    Ranking(Box<Ranking>),
+    /// A sector with its members. `Event::instrument` is the sector, as an index.
+    Sector(Box<Sector>),
     /// What a check has found.
     Finding(Box<Finding>),
     /// The definition in `Event::instrument` is new or has changed.

@@ -60,14 +60,16 @@ pub enum Status {
 pub struct Instrument {
     /// The hash of venue, product and symbol.
     pub id: InstrumentId,
-    /// Where it trades: `binance`, `okx`, `XSHG`.
+    /// Where it trades: `binance`, `okx`, `sse`.
     pub venue: Box<str>,
     /// The venue's section, where one symbol can mean two things: `spot`, `usdm`. Empty where symbols are unique.
     pub product: Box<str>,
     /// The venue's spelling.
     pub symbol: Box<str>,
-    /// The canonical name: `BTC/USDT:USDT@okx`.
+    /// The canonical name: `BTC/USDT:USDT@okx`, `600519.SH`.
     pub name: Box<str>,
+    /// The name for people: `贵州茅台`; empty where there is none.
+    pub title: Box<str>,
     /// What is traded.
     pub kind: InstrumentKind,
     /// Base coin or asset; empty where unknown.
@@ -105,6 +107,7 @@ impl Instrument {
             product: product.into(),
             symbol: symbol.into(),
             name: format!("{symbol}@{venue}").into(),
+            title: "".into(),
             kind,
             base: "".into(),
             quote: "".into(),

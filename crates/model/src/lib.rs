@@ -19,5 +19,8 @@ pub use event::{
 pub use fact::{LaneFact, LinkFact, LinkId, Proof};
 pub use instrument::{Instrument, InstrumentId, InstrumentKind, Right, Status};
 pub use num::{Decimal, NumError, Px, Qty, SCALE_MAX, Scale, parse_mantissa, rescale, write_mantissa};
-pub use states::{Bar, DayStats, Finding, Funding, Greeks, Liquidation, LongShortRatio, OpenInterest, Quote};
+pub use states::{
+    Bar, CapitalFlow, CorporateAction, DayStats, Finding, Fundamentals, Funding, Greeks, Liquidation,
+    LongShortRatio, Minute, OpenInterest, Order, OrderAction, Quote, RankRow, Ranking, Sector,
+};
 pub use time::Ts;

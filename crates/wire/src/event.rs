@@ -1,11 +1,14 @@
 //! An event as JSON.
 
+mod company;
+
 use crate::instrument::instrument_json;
 use crate::instrument::status_name;
 use crate::json::{boolean, decimal_json, int, key, level_json, number, or_null, string_json, time};
 use model::{
     Bar, Body, DayStats, Decimal, Event, Finding, Flags, Funding, Gap, Greeks, Instrument, LaneFact, Level,
-    Levels, LinkFact, LinkId, Liquidation, LongShortRatio, OpenInterest, Quote, Side, Trade, TradeId, Ts,
+    Levels, LinkFact, LinkId, Liquidation, LongShortRatio, OpenInterest, Order, Quote, Side, Trade, TradeId,
+    Ts,
 };
 
 /// The name of a kind of event, as in the field `kind`.
@@ -27,6 +30,13 @@ pub const fn kind(body: &Body) -> &'static str {
         Body::LongShortRatio(_) => "long_short_ratio",
         Body::Greeks(_) => "greeks",
         Body::Status(_) => "status",
+        Body::Order(_) => "order",
+        Body::Minute(_) => "minute",
+        Body::CapitalFlow(_) => "capital_flow",
+        Body::CorporateAction(_) => "corporate_action",
+        Body::Fundamentals(_) => "fundamentals",
+        Body::Ranking(_) => "ranking",
+        Body::Sector(_) => "sector",
         Body::Finding(_) => "finding",
         Body::Instrument => "instrument",
         Body::Lane(_) => "lane",
@@ -110,6 +120,13 @@ fn body(body: &Body, instrument: &Instrument, out: &mut Vec<u8>) {
             out.extend_from_slice(key!("status"));
             string_json(status_name(status), out);
         }
+        Body::Order(o) => order(*o, instrument, out),
+        Body::Minute(m) => company::minute(m, out),
+        Body::CapitalFlow(flow) => company::capital_flow(flow, out),
+        Body::CorporateAction(action) => company::corporate_action(action, out),
+        Body::Fundamentals(facts) => company::fundamentals(facts, out),
+        Body::Ranking(list) => company::ranking(list, out),
+        Body::Sector(s) => company::sector(s, out),
         Body::Finding(f) => finding(f, out),
         Body::Instrument => {
             out.extend_from_slice(key!("definition"));
@@ -145,6 +162,21 @@ fn trade(trade: &Trade, instrument: &Instrument, out: &mut Vec<u8>) {
     or_null(trade.aggressor.map(side_name), out, string_json);
     out.extend_from_slice(key!("count"));
     int(u64::from(trade.count), out);
+}
+
+fn order(order: Order, instrument: &Instrument, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"id\":\"");
+    int(order.id, out);
+    out.extend_from_slice(b"\",\"action\":");
+    string_json(order.action.name(), out);
+    out.extend_from_slice(key!("side"));
+    string_json(side_name(order.side), out);
+    out.extend_from_slice(key!("px"));
+    or_null(order.px, out, |px, out| number(px.0, instrument.px_scale, out));
+    out.extend_from_slice(key!("qty"));
+    number(order.qty.0, instrument.qty_scale, out);
+    out.extend_from_slice(key!("seq"));
+    or_null(order.seq, out, int);
 }
 
 fn book(
@@ -235,6 +267,18 @@ fn day_stats(stats: &DayStats, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(key!("trades"));
     or_null(stats.trades, out, int);
+    for (key, value) in [
+        (key!("prev_close"), stats.prev_close),
+        (key!("limit_up"), stats.limit_up),
+        (key!("limit_down"), stats.limit_down),
+        (key!("buy_volume"), stats.buy_volume),
+        (key!("sell_volume"), stats.sell_volume),
+    ] {
+        if let Some(value) = value {
+            out.extend_from_slice(key);
+            decimal_json(value, out);
+        }
+    }
 }
 
 fn funding(funding: &Funding, out: &mut Vec<u8>) {

@@ -7,6 +7,10 @@ use model::{Instrument, InstrumentKind, Right, Status};
 pub fn instrument_json(instrument: &Instrument, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"name\":");
     string_json(&instrument.name, out);
+    if !instrument.title.is_empty() {
+        out.extend_from_slice(key!("title"));
+        string_json(&instrument.title, out);
+    }
     out.extend_from_slice(key!("venue"));
     string_json(&instrument.venue, out);
     out.extend_from_slice(key!("product"));

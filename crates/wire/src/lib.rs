@@ -7,8 +7,8 @@
 //! * A time is an **integer**, nanoseconds since 1970-01-01 UTC. It has 19 digits: a reader whose numbers are doubles
 //!   (JavaScript) must parse it as a big integer to keep the last digits.
 //! * Numbers of the venue (`seq`) and of the bus (`epoch`, `number`) are integers below 2^64.
-//! * A field of a kind is always there; `null` says that the venue does not tell. Only the fields of the envelope that
-//!   are marked "optional" may be left out.
+//! * A field of a kind is always there; `null` says that the venue does not tell. Only fields marked "optional" may be
+//!   left out.
 //! * More fields may be added; a reader passes over those it does not know.
 //!
 //! # Envelope
@@ -21,7 +21,7 @@
 //! | `source` | string | who told us: `binance` |
 //! | `instrument` | string | canonical name: `BTC/USDT:USDT@okx` |
 //! | `symbol` | string | the venue's spelling: `BTC-USDT-SWAP` |
-//! | `channel` | string | the kind of data it came by: `trades`, `agg_trades`, `book`, `book_top`, `quote`, `day_stats`, `bars`, `mark_price`, `index_price`, `funding`, `open_interest`, `liquidations`, `volatility_index`, `long_short_ratio`, `greeks`, `status`, `instruments`, `findings`, `link` |
+//! | `channel` | string | the kind of data it came by: `trades`, `agg_trades`, `book`, `book_top`, `quote`, `day_stats`, `bars`, `mark_price`, `index_price`, `funding`, `open_interest`, `liquidations`, `volatility_index`, `long_short_ratio`, `greeks`, `status`, `orders`, `minute_line`, `capital_flow`, `corporate_actions`, `fundamentals`, `rankings`, `sectors`, `instruments`, `findings`, `link` |
 //! | `ts_event` | time or null | the venue's time |
 //! | `ts_recv` | time | our clock when the frame's last byte was read |
 //! | `ts_pub` | time, optional | when the bus published it |
@@ -40,7 +40,7 @@
 //! | `gap` | continuity of the lane was lost, a snapshot follows before the next delta: `cause` one of `sequence`, `checksum`, `crossed`, `disconnected`, `malformed`, `scale`, `overflow`, `venue_reset`, `referee`; `from_seq`, `to_seq` integer or null |
 //! | `quote` | `bid`, `ask` level or null; `seq` integer or null |
 //! | `bar` | `interval` string (`1m`); `start` time; `open`, `high`, `low`, `close`, `volume` decimals; `turnover` decimal or null; `trades` integer or null; `closed` boolean |
-//! | `day_stats` | `open`, `high`, `low`, `last`, `last_qty`, `volume`, `turnover` decimal or null; `trades` integer or null |
+//! | `day_stats` | `open`, `high`, `low`, `last`, `last_qty`, `volume`, `turnover` decimal or null; `trades` integer or null; of a stock, each optional: `prev_close`, `limit_up`, `limit_down`, `buy_volume`, `sell_volume` decimals |
 //! | `mark_price`, `index_price` | `px` decimal |
 //! | `funding` | `rate` decimal (`"0.0001"` is one basis point); `at` time or null; `next_rate` decimal or null |
 //! | `open_interest` | `qty` decimal; `value` decimal or null, in quote currency |
@@ -49,6 +49,13 @@
 //! | `long_short_ratio` | `of` string: whose (`accounts`, `positions`, `top_accounts`, `top_positions`, `takers`); `interval` string; `ratio`, `long`, `short` decimal or null |
 //! | `greeks` | `delta`, `gamma`, `vega`, `theta`, `rho`, `mark_iv`, `bid_iv`, `ask_iv`, `underlying` decimal or null |
 //! | `status` | `status` string: `trading`, `pre_open`, `halted`, `closed`, or the venue's own word |
+//! | `order` | `id` string; `action` `"add"`, `"cancel"` or `"fill"`; `side` `"buy"` or `"sell"`; `px` decimal or null; `qty` decimal; `seq` integer or null |
+//! | `minute` | `start` time; `px` last price, `volume` of the minute; `avg_px` of the day so far, decimal or null |
+//! | `capital_flow` | net money in since the day began by the size of orders: `main`, `very_large`, `large`, `medium`, `small` decimal or null |
+//! | `corporate_action` | `what` string; `at` time: start of the day it is in force from; for one share `cash`, `bonus`, `rights`, `rights_px` decimal or null; `facts` object of decimals by name |
+//! | `fundamentals` | `updated` time or null; `facts` object of decimals by name |
+//! | `ranking` | `list` string; `rows`, best first: `name` of the instrument, `title`, `value` decimal or null, `rise` integer or null |
+//! | `sector` | `of` `concept`, `industry`, `region`, `index`; `title`; `count` integer; `members`: names of instruments |
 //! | `finding` | what a check of the data found: `check` string; `about` a channel; `what` in words; `samples` strings: frames that show it |
 //! | `instrument` | `definition`: an instrument, see below |
 //! | `lane` | what became of a subscription: `fact` and its fields, see below |
@@ -79,6 +86,7 @@
 //! | field | type | meaning |
 //! | --- | --- | --- |
 //! | `name` | string | canonical name |
+//! | `title` | string, optional | the name for people: `贵州茅台` |
 //! | `venue`, `product`, `symbol` | strings | where it trades; the venue's section, empty where it has none; the venue's spelling |
 //! | `type` | string | `spot`, `perpetual`, `future`, `option`, `index` |
 //! | `base`, `quote`, `settle` | strings | empty where unknown or not applicable |

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use model::{
-    Bar, Body, Channel, DayStats, Decimal, Delta, Event, Flags, Funding, Gap, GapCause, Instrument,
-    InstrumentKind, LaneFact, Level, Levels, LinkFact, LinkId, Liquidation, OpenInterest, Proof, Px, Qty,
-    Quote, Right, Side, Snapshot, Stamp, Status, Trade, TradeId, Ts,
+    Bar, Body, CapitalFlow, Channel, CorporateAction, DayStats, Decimal, Delta, Event, Flags, Fundamentals,
+    Funding, Gap, GapCause, Instrument, InstrumentKind, LaneFact, Level, Levels, LinkFact, LinkId,
+    Liquidation, Minute, OpenInterest, Order, OrderAction, Proof, Px, Qty, Quote, RankRow, Ranking, Right,
+    Sector, Side, Snapshot, Stamp, Status, Trade, TradeId, Ts,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -146,6 +147,75 @@ fn bars_and_day_statistics() {
         "turnover": null, "trades": null,
     });
     assert_eq!(fields(Channel::DayStats, Body::DayStats(Box::new(stats))), expected);
+}
+
+#[test]
+fn a_stock_says_more_of_its_day() {
+    let stats =
+        DayStats { prev_close: Some(dec("9.93")), limit_up: Some(dec("10.92")), ..DayStats::default() };
+    let told = fields(Channel::DayStats, Body::DayStats(Box::new(stats)));
+    assert_eq!((&told["prev_close"], &told["limit_up"]), (&json!("9.93"), &json!("10.92")));
+    assert_eq!(told.get("limit_down"), None);
+    let minute = Minute { start: Ts(60), px: dec("9.90"), volume: dec("1200"), avg_px: None };
+    let expected = json!({"start": 60, "px": "9.9", "volume": "1200", "avg_px": null});
+    assert_eq!(fields(Channel::MinuteLine, Body::Minute(Box::new(minute))), expected);
+    let flow = CapitalFlow { main: Some(dec("-1.5")), ..CapitalFlow::default() };
+    let expected = json!({"main": "-1.5", "very_large": null, "large": null, "medium": null, "small": null});
+    assert_eq!(fields(Channel::CapitalFlow, Body::CapitalFlow(Box::new(flow))), expected);
+}
+
+#[test]
+fn companies_groups_and_lists_name_their_numbers() {
+    let action = CorporateAction {
+        what: "ex_rights".into(),
+        at: Ts(9),
+        cash: Some(dec("0.41")),
+        bonus: None,
+        rights: None,
+        rights_px: None,
+        facts: vec![("float_after", dec("100"))],
+    };
+    assert_eq!(
+        fields(Channel::CorporateActions, Body::CorporateAction(Box::new(action))),
+        json!({"what": "ex_rights", "at": 9, "cash": "0.41", "bonus": null, "rights": null, "rights_px": null,
+            "facts": {"float_after": "100"}})
+    );
+    let facts = Fundamentals { updated: None, facts: vec![("eps", dec("1.2")), ("total_shares", dec("5"))] };
+    assert_eq!(
+        fields(Channel::Fundamentals, Body::Fundamentals(Box::new(facts))),
+        json!({"updated": null, "facts": {"eps": "1.2", "total_shares": "5"}})
+    );
+    let row = |value, rise| RankRow { name: "600519.SH".into(), title: "贵州茅台".into(), value, rise };
+    let list =
+        Ranking { list: "hot_hour".into(), rows: vec![row(Some(dec("7")), Some(-2)), row(None, None)] };
+    assert_eq!(
+        fields(Channel::Rankings, Body::Ranking(Box::new(list))),
+        json!({"list": "hot_hour", "rows": [
+            {"name": "600519.SH", "title": "贵州茅台", "value": "7", "rise": -2},
+            {"name": "600519.SH", "title": "贵州茅台", "value": null, "rise": null}]})
+    );
+    let members = vec!["600519.SH".into(), "000858.SZ".into()];
+    let sector = Sector { of: "concept".into(), title: "白酒".into(), members };
+    assert_eq!(
+        fields(Channel::Sectors, Body::Sector(Box::new(sector))),
+        json!({"of": "concept", "title": "白酒", "count": 2, "members": ["600519.SH", "000858.SZ"]})
+    );
+}
+
+#[test]
+fn an_order_has_its_number_as_text() {
+    let entered = Order {
+        id: u64::MAX,
+        side: Side::Ask,
+        px: Some(Px(101)),
+        qty: Qty(100_000),
+        action: OrderAction::Add,
+        seq: Some(4),
+    };
+    assert_eq!(
+        fields(Channel::Orders, Body::Order(entered)),
+        json!({"id": u64::MAX.to_string(), "action": "add", "side": "sell", "px": "1.01", "qty": "1", "seq": 4})
+    );
 }
 
 #[test]

@@ -145,11 +145,7 @@ impl Product {
             | Channel::DayStats
             | Channel::Bars
             | Channel::Instruments => true,
-            Channel::VolatilityIndex
-            | Channel::Greeks
-            | Channel::Status
-            | Channel::Findings
-            | Channel::Link => false,
+            _ => false,
         }
     }
 
@@ -157,21 +153,7 @@ impl Product {
     pub const fn path(&self, channel: Channel) -> &'static str {
         match channel {
             Channel::Trades | Channel::Book | Channel::BookTop | Channel::Quote => self.public,
-            Channel::AggTrades
-            | Channel::DayStats
-            | Channel::Bars
-            | Channel::MarkPrice
-            | Channel::IndexPrice
-            | Channel::Funding
-            | Channel::OpenInterest
-            | Channel::Liquidations
-            | Channel::VolatilityIndex
-            | Channel::LongShortRatio
-            | Channel::Greeks
-            | Channel::Status
-            | Channel::Instruments
-            | Channel::Findings
-            | Channel::Link => self.market,
+            _ => self.market,
         }
     }
 

@@ -31,14 +31,7 @@ pub fn stream(
         Channel::Bars => &format!("kline_{}", options.bar_interval),
         Channel::MarkPrice | Channel::IndexPrice | Channel::Funding => "markPrice@1s",
         Channel::Liquidations => "forceOrder",
-        Channel::OpenInterest
-        | Channel::VolatilityIndex
-        | Channel::LongShortRatio
-        | Channel::Greeks
-        | Channel::Status
-        | Channel::Instruments
-        | Channel::Findings
-        | Channel::Link => return None,
+        _ => return None,
     };
     Some(format!("{}@{suffix}", instrument.symbol.to_lowercase()))
 }

@@ -90,26 +90,7 @@ fn feed(session: &mut dyn Session, url: Option<&str>, bytes: &[u8], out: &mut Ve
 /// Whether an action says that something happened in the market.
 fn is_data(action: &Action) -> bool {
     let Action::Emit(event) = action else { return false };
-    match &event.body {
-        Body::Gap(_) | Body::Lane(_) | Body::Instrument => false,
-        Body::Trade(_)
-        | Body::Snapshot(_)
-        | Body::Delta(_)
-        | Body::Quote(_)
-        | Body::Bar(_)
-        | Body::DayStats(_)
-        | Body::MarkPrice(_)
-        | Body::IndexPrice(_)
-        | Body::Funding(_)
-        | Body::OpenInterest(_)
-        | Body::Liquidation(_)
-        | Body::VolatilityIndex(_)
-        | Body::LongShortRatio(_)
-        | Body::Greeks(_)
-        | Body::Status(_)
-        | Body::Finding(_)
-        | Body::Link(_) => true,
-    }
+    !matches!(event.body, Body::Gap(_) | Body::Lane(_) | Body::Instrument)
 }
 
 fn is_malformed(action: &Action) -> bool {

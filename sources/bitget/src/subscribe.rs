@@ -109,19 +109,7 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
             (false, format!("candle{theirs}").into(), false)
         }
         Channel::Liquidations if futures => (true, "liquidation".into(), true),
-        Channel::MarkPrice
-        | Channel::IndexPrice
-        | Channel::OpenInterest
-        | Channel::Funding
-        | Channel::Liquidations
-        | Channel::AggTrades
-        | Channel::VolatilityIndex
-        | Channel::LongShortRatio
-        | Channel::Greeks
-        | Channel::Status
-        | Channel::Instruments
-        | Channel::Findings
-        | Channel::Link => return None,
+        _ => return None,
     };
     let symbol = if whole { "".into() } else { want.instrument.symbol.clone() };
     Some(Topic { third, product, channel, symbol })

@@ -237,11 +237,10 @@ impl Ticker {
                     high: px(F::High),
                     low: px(F::Low),
                     last: px(F::Last),
-                    last_qty: None,
                     volume: self.number(F::Volume),
                     // Of an inverse contract it is in coins.
                     turnover: self.number(F::Turnover).filter(|_| !inverse),
-                    trades: None,
+                    ..DayStats::default()
                 }))
             }
             Channel::MarkPrice => Body::MarkPrice(self.number(F::Mark)?),

@@ -52,20 +52,7 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
         }
         Channel::Liquidations if perpetual => ("public_liquidates", vec![symbol]),
         Channel::LongShortRatio if perpetual => ("contract_stats", vec![symbol, "1m".to_owned()]),
-        Channel::BookTop
-        | Channel::MarkPrice
-        | Channel::IndexPrice
-        | Channel::OpenInterest
-        | Channel::Funding
-        | Channel::Liquidations
-        | Channel::LongShortRatio
-        | Channel::AggTrades
-        | Channel::VolatilityIndex
-        | Channel::Greeks
-        | Channel::Status
-        | Channel::Instruments
-        | Channel::Findings
-        | Channel::Link => return None,
+        _ => return None,
     };
     Some(Topic { channel: format!("{}.{word}", product.prefix()), payload })
 }

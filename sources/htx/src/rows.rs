@@ -185,6 +185,7 @@ impl Sums {
             volume: self.volume(product),
             turnover: self.turnover(product),
             trades: self.trades,
+            ..DayStats::default()
         }
     }
 

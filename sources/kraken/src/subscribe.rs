@@ -126,14 +126,7 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
             pick(None, Some(Feed::Statistics))
         }
         Channel::Funding if want.instrument.kind == InstrumentKind::Perpetual => Some(Feed::Statistics),
-        Channel::Funding
-        | Channel::AggTrades
-        | Channel::BookTop
-        | Channel::VolatilityIndex
-        | Channel::LongShortRatio
-        | Channel::Greeks
-        | Channel::Findings
-        | Channel::Link => None,
+        _ => None,
     }?;
     let symbol = if feed == Feed::Instrument { "".into() } else { want.instrument.symbol.clone() };
     Some(Topic { feed, symbol })

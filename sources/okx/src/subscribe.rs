@@ -107,16 +107,7 @@ pub fn topic(want: &Want, options: &Options) -> Option<Topic> {
             Some(("opt-summary".into(), Key::Family(index_of(symbol).into())))
         }
         Channel::Instruments | Channel::Status => by_type("instruments"),
-        Channel::MarkPrice
-        | Channel::OpenInterest
-        | Channel::Liquidations
-        | Channel::Funding
-        | Channel::AggTrades
-        | Channel::VolatilityIndex
-        | Channel::LongShortRatio
-        | Channel::Greeks
-        | Channel::Findings
-        | Channel::Link => None,
+        _ => None,
     }?;
     Some(Topic { channel, key })
 }

@@ -148,8 +148,7 @@ impl CoinbaseSession {
             last: number(flat.print.px.as_ref())?,
             last_qty: number(flat.last_size.as_ref())?,
             volume: number(flat.volume.as_ref())?,
-            turnover: None,
-            trades: None,
+            ..DayStats::default()
         };
         let best = Best {
             bid: flat.best_bid.clone(),
