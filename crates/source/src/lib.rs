@@ -5,6 +5,7 @@
 //! to know.
 
 pub mod archive;
+pub mod ashare;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod conformance;
 pub mod json;

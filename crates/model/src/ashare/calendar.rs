@@ -1,7 +1,7 @@
 //! Which days are trading days.
 
 use super::board::Section;
-use super::session::{OPENING_CALL_MS, Phase, phase};
+use super::session::{OPENING_CALL_MS, Phase};
 use super::{instant, local};
 use crate::date::Date;
 use crate::time::Ts;
@@ -108,7 +108,7 @@ impl TradingCalendar {
     /// The phase at an instant; `None` on a weekday of a year that is not known.
     pub fn phase_at(&self, section: Section, ts: Ts) -> Option<Phase> {
         let (date, ms) = local(ts);
-        Some(if self.is_trading_day(date)? { phase(section, date, ms) } else { Phase::Closed })
+        Some(if self.is_trading_day(date)? { section.phase(date, ms) } else { Phase::Closed })
     }
 
     /// The next beginning of an opening call auction (09:15) after an instant; `None` where it lies in a year that is not

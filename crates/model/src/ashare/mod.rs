@@ -39,11 +39,12 @@ pub fn instant(date: Date, ms: i64) -> Ts {
 
 /// The definition of a listed thing: venue `sse`, `szse` or `bse`, symbol the six digits, name `600519.SH`, quantities in
 /// single shares (bonds: single bonds).
-pub fn instrument(code: Code, _title: &str) -> Instrument {
+pub fn instrument(code: Code, title: &str) -> Instrument {
     let section = code.section();
     let kind = if section.board == Board::Index { InstrumentKind::Index } else { InstrumentKind::Spot };
     Instrument {
         name: code.to_string().into(),
+        title: title.into(),
         base: code.digits().into(),
         quote: section.currency().into(),
         px_scale: code.px_scale(),
@@ -79,6 +80,7 @@ mod tests {
         let made = instrument(Code::parse("600519").unwrap(), "贵州茅台");
         assert_eq!((&*made.venue, &*made.product, &*made.symbol), ("sse", "", "600519"));
         assert_eq!((&*made.name, &*made.base, &*made.quote), ("600519.SH", "600519", "CNY"));
+        assert_eq!(&*made.title, "贵州茅台");
         assert_eq!((made.px_scale, made.qty_scale, made.provisional), (2, 0, false));
         assert_eq!((made.tick, made.lot), (Some(Decimal::new(1, 2)), Some(Decimal::new(100, 0))));
         let of = |text: &str| instrument(Code::parse(text).unwrap(), "");

@@ -42,31 +42,34 @@ const fn at(hour: i64, minute: i64) -> i64 {
 /// When the first phase of a trading day begins, in milliseconds after midnight.
 pub(super) const OPENING_CALL_MS: i64 = at(9, 15);
 
-/// The phase, `ms` milliseconds after midnight of a trading day. Phases are half-open: at 11:30:00 it is lunch.
-pub(super) fn phase(section: Section, date: Date, ms: i64) -> Phase {
-    let (auction_close, last) = (closing_call(section, date), continuous_end(section));
-    if ms < OPENING_CALL_MS {
-        Phase::Closed
-    } else if ms < at(9, 20) {
-        Phase::OpeningCall
-    } else if ms < at(9, 25) {
-        Phase::OpeningCallFirm
-    } else if ms < at(9, 30) {
-        Phase::Opened
-    } else if ms < at(11, 30) {
-        Phase::Continuous
-    } else if ms < at(13, 0) {
-        Phase::Lunch
-    } else if ms < if auction_close { at(14, 57) } else { last } {
-        Phase::Continuous
-    } else if ms < last {
-        Phase::ClosingCall
-    } else if !after_hours(section, date) || ms >= at(15, 30) {
-        Phase::Closed
-    } else if ms < at(15, 5) {
-        Phase::Interval
-    } else {
-        Phase::AfterHours
+impl Section {
+    /// The phase, `ms` milliseconds after midnight of `date`, which must be a trading day; see
+    /// [`TradingCalendar::phase_at`](super::TradingCalendar::phase_at). Phases are half-open: at 11:30:00 it is lunch.
+    pub fn phase(self, date: Date, ms: i64) -> Phase {
+        let (auction_close, last) = (closing_call(self, date), continuous_end(self));
+        if ms < OPENING_CALL_MS {
+            Phase::Closed
+        } else if ms < at(9, 20) {
+            Phase::OpeningCall
+        } else if ms < at(9, 25) {
+            Phase::OpeningCallFirm
+        } else if ms < at(9, 30) {
+            Phase::Opened
+        } else if ms < at(11, 30) {
+            Phase::Continuous
+        } else if ms < at(13, 0) {
+            Phase::Lunch
+        } else if ms < if auction_close { at(14, 57) } else { last } {
+            Phase::Continuous
+        } else if ms < last {
+            Phase::ClosingCall
+        } else if !after_hours(self, date) || ms >= at(15, 30) {
+            Phase::Closed
+        } else if ms < at(15, 5) {
+            Phase::Interval
+        } else {
+            Phase::AfterHours
+        }
     }
 }
 
@@ -111,8 +114,8 @@ mod tests {
         let (section, date) = (Code::parse(code).unwrap().section(), Date::parse(date).unwrap());
         let mut all: Vec<(Phase, u32)> = Vec::new();
         for minute in 0..1440 {
-            let now = phase(section, date, minute * 60_000);
-            assert_eq!(now, phase(section, date, minute * 60_000 + 59_999), "a phase changes on the minute");
+            let now = section.phase(date, minute * 60_000);
+            assert_eq!(now, section.phase(date, minute * 60_000 + 59_999), "a phase changes on the minute");
             match all.last_mut() {
                 Some((last, minutes)) if *last == now => *minutes += 1,
                 _ => all.push((now, 1)),
