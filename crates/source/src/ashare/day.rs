@@ -22,7 +22,9 @@ pub(super) const BEGIN_MS: i64 = at(9, 15);
 const OPEN_MATCH_MS: i64 = at(9, 25);
 const MORNING_MS: (i64, i64) = (at(9, 30), at(11, 30));
 const AFTERNOON_MS: i64 = at(13, 0);
+const CALL_MS: i64 = at(14, 57);
 const CLOSE_MS: i64 = at(15, 0);
+const AFTER_HOURS_MS: i64 = at(15, 5);
 /// When the day's last slot ends.
 pub(super) const END_MS: i64 = at(15, 30);
 /// Continuous trading of a day with a closing call.
@@ -75,6 +77,12 @@ pub struct Auction {
 #[derive(Clone, Debug)]
 pub(super) struct Day {
     luck: Luck,
+    /// When continuous trading ends: with a closing call at 14:57, else at 15:00.
+    continuous_end: i64,
+    /// Whether there is trading after hours.
+    late: bool,
+    /// How high the day's wave is, in ticks, and when it is highest, in thousandths of the day.
+    wave: (i64, i64),
     /// The end of the last slot that was made, in ms after midnight.
     pub at: i64,
     /// Where the price stands: the last, or what it will open with.
@@ -108,10 +116,19 @@ impl Frame<'_> {
 
 impl Day {
     pub(super) fn new(frame: &Frame<'_>) -> Self {
+        let Frame { one, plan, .. } = *frame;
+        let mut luck = Luck::of([frame.seed, 5, one.key(), plan.day as u64]);
+        // A share that will stay at a limit goes straight there.
+        let height =
+            if plan.sealed_at.is_some() { 0 } else { luck.around(if one.is_index() { 60 } else { 200 }) };
+        let phase = |ms: i64| one.section.phase(plan.date, ms);
         Self {
-            luck: Luck::of([frame.seed, 5, frame.one.key(), frame.plan.day as u64]),
+            continuous_end: if phase(CALL_MS) == Phase::ClosingCall { CALL_MS } else { CLOSE_MS },
+            late: phase(AFTER_HOURS_MS) == Phase::AfterHours,
+            wave: (plan.prev * height / 10_000, 200 + luck.below(600)),
+            luck,
             at: BEGIN_MS,
-            px: frame.plan.open,
+            px: plan.open,
             prices: None,
             volume: 0,
             amount: 0,
@@ -139,24 +156,24 @@ impl Day {
     }
 
     fn slot(&mut self, frame: &Frame<'_>, step: i64) -> Option<Print> {
-        let phase = frame.one.section.phase(frame.plan.date, self.at - 1);
-        match phase {
-            Phase::OpeningCallFirm if self.at == OPEN_MATCH_MS => {
-                self.px = frame.plan.open;
-                let qty = self.whole(frame.one, frame.plan.volume / 80);
-                Some(self.print(frame, qty, None, Kind::Opening))
-            }
-            Phase::Continuous if self.at < CLOSE_MS => self.trade(frame, step),
-            Phase::Continuous | Phase::ClosingCall if self.at == CLOSE_MS => {
-                self.px = frame.plan.close;
-                let qty = self.whole(frame.one, frame.plan.volume / 60);
-                Some(self.print(frame, qty, None, Kind::Closing))
-            }
-            Phase::AfterHours if self.at % 30_000 == 0 && self.luck.permille(200) => {
-                let qty = self.whole(frame.one, frame.plan.volume / 20_000);
-                Some(self.print(frame, qty, None, Kind::AfterHours))
-            }
-            _ => None,
+        let (at, volume) = (self.at, frame.plan.volume);
+        let continuous =
+            MORNING_MS.0 < at && at <= MORNING_MS.1 || AFTERNOON_MS < at && at <= self.continuous_end;
+        if at == OPEN_MATCH_MS {
+            self.px = frame.plan.open;
+            let qty = self.whole(frame.one, volume / 80);
+            Some(self.print(frame, qty, None, Kind::Opening))
+        } else if at == CLOSE_MS {
+            self.px = frame.plan.close;
+            let qty = self.whole(frame.one, volume / 60);
+            Some(self.print(frame, qty, None, Kind::Closing))
+        } else if continuous {
+            self.trade(frame, step)
+        } else if self.late && at > AFTER_HOURS_MS && at % 30_000 == 0 && self.luck.permille(200) {
+            let qty = self.whole(frame.one, volume / 20_000);
+            Some(self.print(frame, qty, None, Kind::AfterHours))
+        } else {
+            None
         }
     }
 
@@ -173,7 +190,7 @@ impl Day {
         }
         let before = self.px;
         let unit = (plan.prev / 2_000).max(1) * if step > SLOT_MS { 3 } else { 1 };
-        let target = target(frame, progress);
+        let target = target(plan, self.wave, progress);
         let pull = (target - before).signum() * if self.luck.permille(150) { unit } else { 0 };
         let noise = if self.luck.permille(300) { self.luck.around(unit) } else { 0 };
         let (down, up) = plan.limits.unwrap_or((1, i64::MAX));
@@ -209,7 +226,8 @@ impl Day {
         let px = self.px * frame.one.tick;
         // A share of an index's members costs 12.34 on average.
         let amount = qty * if frame.one.is_index() { 1_234 } else { px };
-        let trades = 1 + self.luck.below((qty / frame.one.order_min()).clamp(1, 60));
+        let most = 60 * frame.slot_ms() / SLOT_MS;
+        let trades = 1 + self.luck.below((qty / frame.one.order_min()).clamp(1, most));
         let ts = instant(frame.plan.date, self.at);
         Print { ts, px: Px(px), qty, amount, trades: u32::try_from(trades).unwrap_or(1), aggressor, kind }
     }
@@ -239,7 +257,7 @@ impl Day {
             return None;
         }
         let opening = self.at < OPEN_MATCH_MS;
-        let (from, to) = if opening { (BEGIN_MS, OPEN_MATCH_MS) } else { (CLOSE_MS - 180_000, CLOSE_MS) };
+        let (from, to) = if opening { (BEGIN_MS, OPEN_MATCH_MS) } else { (CALL_MS, CLOSE_MS) };
         let (start, end, share) =
             if opening { (plan.prev, plan.open, 80) } else { (self.px, plan.close, 60) };
         let mut luck = Luck::of([frame.seed ^ self.at.unsigned_abs(), 6, one.key(), plan.day as u64]);
@@ -262,17 +280,10 @@ fn progress(at: i64) -> i64 {
     ((morning + afternoon) * 1000 / CONTINUOUS_MS).min(1000)
 }
 
-/// Where the price is drawn to: a line from open to close with a wave on it, which is flat for a share that will be sealed.
-fn target(frame: &Frame<'_>, progress: i64) -> i64 {
-    let plan = frame.plan;
+/// Where the price is drawn to: a line from open to close with a wave on it.
+fn target(plan: &Plan, (height, top): (i64, i64), progress: i64) -> i64 {
     let reached = plan.sealed_at.unwrap_or(1000);
     let line = plan.open + (plan.close - plan.open) * progress.min(reached) / reached.max(1);
-    if plan.sealed_at.is_some() {
-        return line;
-    }
-    let mut luck = Luck::of([frame.seed, 7, frame.one.key(), plan.day as u64]);
-    let height = plan.prev * luck.around(if frame.one.is_index() { 60 } else { 200 }) / 10_000;
-    let top = 200 + luck.below(600);
     let rise = if progress < top { progress * 1000 / top } else { (1000 - progress) * 1000 / (1000 - top) };
     line + height * rise / 1000
 }

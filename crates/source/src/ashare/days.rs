@@ -4,7 +4,7 @@ use model::Date;
 use model::ashare::TradingCalendar;
 
 /// How many trading days of the past each share has, unless it was listed later.
-pub const HISTORY_DAYS: usize = 800;
+pub const HISTORY_DAYS: usize = 500;
 
 /// Trading days in order. In years whose closures are not published every weekday is one: the market is made up anyway.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub struct Listed {
     pub total_shares: i64,
     /// Of these, those that may be traded.
     pub float_shares: i64,
-    /// The code that a share of Beijing had before 2025-10-09, for those listed before 2024.
+    /// The code that a share of Beijing had before 2025-10-09, for those listed long before.
     pub old_code: Option<Code>,
     /// The number of its day of listing; `None` where that is before the history.
     pub(super) since_day: Option<usize>,
@@ -30,6 +30,8 @@ pub struct Listed {
     pub(super) tick: i64,
     /// The price it started with and is drawn back to, in ticks.
     pub(super) anchor: i64,
+    /// On which day of 243 its company gives something; many never do.
+    pub(super) ex_habit: usize,
     /// Its place in the list of shares, by which some get a special fate on the first day.
     pub(super) place: Option<usize>,
 }
@@ -127,7 +129,7 @@ fn share(seed: u64, place: usize, first_day: usize) -> Option<Listed> {
         _ if place % 11 == 3 => Some(usize::try_from(luck.below(first_day as i64 - 100)).ok()?),
         _ => None,
     };
-    let old_code = (market == Exchange::Bj && since_day.is_none_or(|at| at + 700 < first_day))
+    let old_code = (market == Exchange::Bj && since_day.is_none_or(|at| at + 450 < first_day))
         .then(|| Code::from_number(market, [830_000, 870_000, 430_000].get(place / 20 % 3)? + nth + 1));
     let st = !matches!(board, b't' | b'b') && place % 29 == 7;
     let industry = permuted(place) % INDUSTRIES.len();
@@ -147,6 +149,7 @@ fn share(seed: u64, place: usize, first_day: usize) -> Option<Listed> {
         since_day,
         tick: 1,
         anchor,
+        ex_habit: usize::try_from(luck.below(2 * 243)).ok()?,
         place: Some(place),
     })
 }
@@ -186,6 +189,7 @@ fn other((code, name, anchor, millions): (&str, &str, i64, i64)) -> Option<Liste
         since_day: None,
         tick,
         anchor,
+        ex_habit: usize::MAX,
         place: None,
     })
 }

@@ -5,7 +5,8 @@
 //! sources agree with each other to the share and the cent, without knowing of each other.
 //!
 //! The market moves in slots of 3 s, as the snapshots of the exchanges do; days before its first are made by the minute.
-//! It keeps the rules of [`model::ashare`]: boards, ticks, price limits, trading days, call auctions.
+//! It keeps the rules of [`model::ashare`]: boards, ticks, price limits, trading days, call auctions. Indices move on their
+//! own, not as the sum of their members.
 //!
 //! ```
 //! use source::ashare::Market;
@@ -126,6 +127,12 @@ impl Market {
         self.days.get(self.day).unwrap_or_else(|| local(self.now).0)
     }
 
+    /// The last `n` trading days, oldest first, the one in force at the end.
+    pub fn trading_days(&self, n: usize) -> Vec<Date> {
+        let end = self.day + 1;
+        (end.saturating_sub(n)..end).filter_map(|day| self.days.get(day)).collect()
+    }
+
     /// All that is listed, shares first. The places do not change.
     pub fn listed(&self) -> &[Listed] {
         &self.listed
@@ -169,8 +176,7 @@ impl Market {
     pub fn title(&self, index: usize) -> Option<String> {
         let one = self.listed.get(index)?;
         let name = &one.instrument.title;
-        // Only the days on which there can be a mark need the plan.
-        let plan = plan::plan(self.seed, one, &self.days, self.day)?;
+        let (_, plan) = self.planned(index, self.date())?;
         let mark = match (plan.ex, plan.listed_days) {
             (Some(ex), _) if ex.bonus + ex.rights > 0 => "DR",
             (Some(_), _) => "XD",
@@ -266,7 +272,12 @@ impl Market {
     fn planned(&self, index: usize, date: Date) -> Option<(&Listed, Plan)> {
         let one = self.listed.get(index)?;
         let day = self.days.find(date).filter(|day| *day <= self.day)?;
-        Some((one, plan::plan(self.seed, one, &self.days, day)?))
+        let seen = self.seen.get(index).and_then(|seen| seen.as_ref()).filter(|(plan, _)| plan.day == day);
+        let plan = match seen {
+            Some((plan, _)) => *plan,
+            None => plan::plan(self.seed, one, &self.days, day)?,
+        };
+        Some((one, plan))
     }
 
     fn frame<'a>(&self, one: &'a Listed, plan: &'a Plan) -> Frame<'a> {

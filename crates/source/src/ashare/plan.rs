@@ -76,7 +76,7 @@ fn make(seed: u64, one: &Listed, days: &Days, day: usize, close_before: i64) -> 
     let halted = one.is_share()
         && listed_days != Some(0)
         && (fate == Fate::Halted || Luck::of([seed, 3, one.key(), day as u64 / 10]).permille(3));
-    let (close, sealed) = close(&mut luck, one, prev, limits, fate);
+    let (close, sealed) = close(&mut luck, one, prev, limits, fate, listed_days.is_some_and(|days| days < 5));
     let open = open(&mut luck, prev, close, limits, sealed);
     // Hardly any of the float changes hands on a day, more of it when the price moves.
     let turnover = 20 + luck.below(200) + (close - prev).abs() * 3_000 / prev.max(1);
@@ -118,15 +118,22 @@ impl Fate {
     }
 }
 
-/// The close, and whether it is a limit at which the day stays once it is reached.
-fn close(luck: &mut Luck, one: &Listed, prev: i64, limits: Option<(i64, i64)>, fate: Fate) -> (i64, bool) {
+/// The close, and whether it is a limit at which the day stays once it is reached. A `new` share moves far where no limit
+/// holds it.
+fn close(
+    luck: &mut Luck,
+    one: &Listed,
+    prev: i64,
+    limits: Option<(i64, i64)>,
+    fate: Fate,
+    new: bool,
+) -> (i64, bool) {
     let wide = if one.is_index() || !one.is_share() { 60 } else { 150 };
     let drawn = ((one.anchor - prev) * 100 / prev.max(1)).clamp(-100, 100);
     let mut move_bp = drawn + (0..4).map(|_| luck.around(wide)).sum::<i64>();
     let extreme = luck.below(1000);
     let Some((down, up)) = limits else {
-        if one.is_share() {
-            // A new share without limits.
+        if new {
             move_bp = -2_000 + luck.below(7_000);
         }
         return ((prev + prev * move_bp / 10_000).max(1), false);
@@ -162,9 +169,8 @@ fn ex_rights(
     fate: Fate,
     traded: bool,
 ) -> Option<ExRights> {
-    let habit = Luck::of([4, one.key(), 0, 0]).below(243 * 2);
     let (cash, kind) = (luck.below(30) + 5, luck.below(10));
-    if !(one.is_share() && traded && (day as i64 % 243 == habit || fate == Fate::ExDate)) {
+    if !(one.is_share() && traded && (day % 243 == one.ex_habit || fate == Fate::ExDate)) {
         return None;
     }
     let close = close * one.tick;

@@ -284,3 +284,19 @@ fn call_auctions_are_told_slot_by_slot_and_end_in_their_match() {
     let view = market.view(0).unwrap();
     assert_eq!(view.after_hours.0, late.map(|print| print.qty).sum::<i64>());
 }
+
+#[test]
+fn a_market_can_be_made_for_any_time() {
+    for start in [Ts(0), Ts::from_ms(1_760_000_000_000), at("2027-06-01", 3, 0, 0)] {
+        let (mut market, clock) = Market::of(&SimSetup { start, instruments: 40, ..SimSetup::default() });
+        assert_eq!((market.now(), local(clock.start()).1), (clock.start(), MID_SESSION_MS));
+        assert_eq!(market.next_slot(), clock.start().plus_ms(3_000));
+        assert_eq!(market.trading_days(5).last(), Some(&market.date()));
+        assert_eq!(market.trading_days(5).len(), 5);
+        for index in 0..market.listed().len() {
+            let view = market.view(index).unwrap();
+            check(&market.listed()[index].clone(), &view);
+            assert_eq!((view.phase, view.ts), (Phase::Continuous, clock.start()));
+        }
+    }
+}
