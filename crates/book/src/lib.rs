@@ -1,13 +1,16 @@
-//! An order book: reset by a snapshot, changed by deltas, asked for its best levels.
+//! Order books: [`Book`] is reset by a snapshot, changed by deltas and asked for its best levels; [`OrderBook`] is built
+//! from single orders.
 //!
-//! It trusts its input to be continuous, and checks it.
+//! They trust their input to be continuous, and check it.
 
 mod checksum;
 mod ladder;
+mod orders;
 
 pub use checksum::Checksummer;
 use ladder::Ladder;
 use model::{Delta, Level, Levels, Px, Qty, Quote, Scale, Snapshot, rescale};
+pub use orders::{BadOrder, OrderBook, OrderFault, OrderLevel, Resting};
 
 /// Levels a side that a book keeps unless told otherwise.
 pub const LEVELS_MAX: usize = 20_000;
