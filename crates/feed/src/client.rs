@@ -4,7 +4,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::limits::Limiter;
 use crate::net::{Answer, Net};
-use model::{Catalogue, Event, Ts};
+use model::{Catalogue, Event, Instrument, Ts};
 use source::{History, Past, Request, Source};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,8 @@ use std::time::Duration;
 const TOO_MANY_MS: u64 = 10_000;
 /// How long nothing is asked after a 418 that does not say, in ms.
 const BANNED_MS: u64 = 120_000;
+/// The most pages that a listing may have.
+const PAGES_MAX: usize = 1_000;
 /// How often a request of the past is tried.
 const TRIES_MAX: u32 = 8;
 /// The first wait between two tries, in ms; it doubles.
@@ -60,20 +62,11 @@ impl Client {
     /// Everything that the source lists, and in words which lists could not be read and why.
     pub async fn catalogue(&self) -> (Catalogue, Vec<String>) {
         let mut catalogue = Catalogue::default();
-        let mut faults = Vec::new();
-        for Request { endpoint, path, weight } in self.source.listings() {
-            let answer = self.fetch(endpoint, &path, weight).await;
-            let read = if answer.status == 200 { self.source.define(&path, &answer.body) } else { None };
-            match read {
-                Some(Ok(all)) => {
-                    for instrument in all.into_iter().map(Arc::new) {
-                        catalogue.put(&instrument);
-                    }
-                }
-                Some(Err(fault)) => faults.push(format!("{path}: {fault}")),
-                None => faults.push(format!("{path}: {}", said(&answer))),
-            }
-        }
+        let fetch = |r: Request| async move { self.fetch(r.endpoint, &r.path, r.weight).await };
+        let faults = read_listings(self.source, fetch, |instrument| {
+            catalogue.put(&instrument);
+        });
+        let faults = faults.await;
         (catalogue, faults)
     }
 
@@ -122,6 +115,33 @@ impl Client {
         }
         Err(why)
     }
+}
+
+/// Asks for every page of every listing and hands on what is listed. Returns in words what could not be read, and why.
+pub(crate) async fn read_listings<F: Future<Output = Answer>>(
+    source: &dyn Source,
+    fetch: impl Fn(Request) -> F,
+    mut take: impl FnMut(Arc<Instrument>),
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for first in source.listings() {
+        let mut next = Some(first);
+        let mut pages = 0;
+        while let Some(request) = next.take() {
+            let answer = fetch(request.clone()).await;
+            let read = if answer.status == 200 { source.define(&request.path, &answer.body) } else { None };
+            match read {
+                Some(Ok(all)) => {
+                    all.into_iter().map(Arc::new).for_each(&mut take);
+                    pages += 1;
+                    next = source.more(&request, &answer.body).filter(|_| pages < PAGES_MAX);
+                }
+                Some(Err(fault)) => faults.push(format!("{}: {fault}", request.path)),
+                None => faults.push(format!("{}: {}", request.path, said(&answer))),
+            }
+        }
+    }
+    faults
 }
 
 /// What an answer that is no success says.

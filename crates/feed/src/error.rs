@@ -67,6 +67,30 @@ pub enum Error {
         #[source]
         source: Box<tokio_tungstenite::tungstenite::Error>,
     },
+    /// The venue would not begin a stream.
+    #[error("the venue answered with status {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// No server of a list answered.
+    #[error("none of {servers} answers")]
+    NoServer {
+        /// The list.
+        servers: String,
+        /// Why the last one did not.
+        #[source]
+        source: io::Error,
+    },
+    /// A stream of bytes ended or could not be read.
+    #[error("lost the answer of {server}")]
+    Stream {
+        /// The server.
+        server: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A REST request failed.
     #[error("failed to ask by REST")]
     Rest(#[source] reqwest::Error),

@@ -63,19 +63,18 @@ impl Selector {
         Ok(Self::Top { n, kind, quote })
     }
 
-    /// The instruments of a venue that are meant now.
+    /// The instruments of a source's catalogue that are meant now.
     ///
     /// # Errors
     /// Where a name means none or several, or a rule needs turnovers that are not known: in words.
     pub fn resolve(
         &self,
-        venue: &str,
         catalogue: &Catalogue,
         turnovers: &HashMap<InstrumentId, Decimal>,
     ) -> Result<Vec<Arc<Instrument>>, String> {
-        let trading = || catalogue.iter().filter(|i| *i.venue == *venue && i.status == Status::Trading);
+        let trading = || catalogue.iter().filter(|i| i.status == Status::Trading);
         match self {
-            Self::Name(name) => match catalogue.find(venue, name) {
+            Self::Name(name) => match catalogue.find_where(name, |_| true) {
                 Lookup::Found(instrument) => Ok(vec![instrument]),
                 Lookup::Unknown => Err(format!("`{name}`: no instrument of this name is listed")),
                 Lookup::Ambiguous(names) => Err(format!("`{name}` may mean {}", names.join(", "))),
@@ -177,7 +176,7 @@ mod tests {
 
     fn found(selector: &str) -> Result<Vec<String>, String> {
         let (catalogue, turnovers) = listed();
-        let found = Selector::parse(selector)?.resolve("v", &catalogue, &turnovers)?;
+        let found = Selector::parse(selector)?.resolve(&catalogue, &turnovers)?;
         Ok(found.iter().map(|i| i.symbol.to_string()).collect())
     }
 
@@ -199,7 +198,7 @@ mod tests {
         made.name = "old:BTC/USDT@v".into();
         catalogue.put(&Arc::new(made));
         let found = |text: &str| -> Vec<String> {
-            let found = Selector::parse(text).unwrap().resolve("v", &catalogue, &turnovers).unwrap();
+            let found = Selector::parse(text).unwrap().resolve(&catalogue, &turnovers).unwrap();
             found.iter().map(|i| format!("{}:{}", i.product, i.symbol)).collect()
         };
         assert_eq!(found("*/USDT"), [":BTC-USDT", ":ETH-USDT"]);

@@ -67,9 +67,14 @@ impl Catalogue {
     /// spelling; among loose ones spot beats perpetual, which beats the rest. Of equals one without a product beats one
     /// with: a market that is told twice is found where the venue tells it first.
     pub fn find(&self, venue: &str, spelling: &str) -> Lookup {
-        let at_venue = |id: &InstrumentId| self.by_id.get(id).filter(|i| i.venue.eq_ignore_ascii_case(venue));
+        self.find_where(spelling, |i| i.venue.eq_ignore_ascii_case(venue))
+    }
+
+    /// Finds an instrument by any spelling among those that fit.
+    pub fn find_where(&self, spelling: &str, fits: impl Fn(&Instrument) -> bool) -> Lookup {
+        let fitting = |id: &InstrumentId| self.by_id.get(id).filter(|i| fits(i));
         let found: Vec<&Arc<Instrument>> =
-            self.by_key.get(&loose(spelling)).into_iter().flatten().filter_map(at_venue).collect();
+            self.by_key.get(&loose(spelling)).into_iter().flatten().filter_map(fitting).collect();
         let spelled = |i: &Instrument| {
             let name = i.name.split('@').next().unwrap_or_default();
             let scoped = format!("{}:{}", i.product, i.symbol);

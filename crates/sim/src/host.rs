@@ -1,4 +1,7 @@
-//! A simulator on real ports: one listener for each endpoint of the source, WebSocket and REST on the same port.
+//! A simulator on real ports: one listener for each endpoint of the source; WebSocket, REST and answers that go on are on
+//! the same port, streams of bytes have theirs.
+
+mod raw;
 
 use axum::Router;
 use axum::body::Body;
@@ -92,6 +95,10 @@ impl Host {
             let listener = TcpListener::bind(addr).await.map_err(failed)?;
             addrs.push((spec.name, listener.local_addr().map_err(failed)?));
             let door = Door { endpoint, inputs: inputs.clone(), peers: Arc::clone(&peers) };
+            if spec.ws.starts_with("tcp:") {
+                tokio::spawn(raw::serve(listener, source, door, shutdown.clone()));
+                continue;
+            }
             let router = Router::new().fallback(serve).with_state(door);
             let mut stop = shutdown.clone();
             tokio::spawn(async move {
@@ -245,6 +252,9 @@ async fn serve(State(door): State<Door>, request: Request<Body>) -> Response {
             Ok(upgrade) => upgrade.on_upgrade(move |socket| converse(door, path, socket)),
             Err(refusal) => refusal.into_response(),
         };
+    }
+    if parts.headers.get("accept").is_some_and(|kind| kind == "text/event-stream") {
+        return raw::answer(door, path).await;
     }
     let (answer, answered) = oneshot::channel();
     let sent = door.inputs.send(Input::Request { endpoint: door.endpoint, path, answer }).await;

@@ -33,7 +33,12 @@ pub trait Source: Sync {
     /// The requests whose answers list all instruments.
     fn listings(&self) -> Vec<Request>;
 
-    /// Reads an answer to one of [`Source::listings`]; `path` is the path (or the recorded URL) that was asked.
+    /// The request for the next page of a listing, told by the answer to the page before; `None` where that was the last.
+    fn more(&self, _request: &Request, _body: &[u8]) -> Option<Request> {
+        None
+    }
+
+    /// Reads an answer to one of [`Source::listings`] or [`Source::more`]; `path` is the path (or the recorded URL) that was asked.
     /// `None` where the path is no listing.
     fn define(&self, path: &str, body: &[u8]) -> Option<Result<Vec<Instrument>, Malformed>>;
 
@@ -50,6 +55,16 @@ pub trait Source: Sync {
     /// What is added to the headers of every handshake and request at an endpoint.
     fn headers(&self, _endpoint: usize) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// Where the first frame of a stream of bytes ends: how many bytes it takes, `None` where more must come to tell or to
+    /// end it. Only for endpoints whose address is no WebSocket's ([`Endpoint::ws`]). What it returns is more than 0 and
+    /// at most the length of `bytes`.
+    ///
+    /// # Errors
+    /// Where these bytes can begin no frame, or one that is longer than the source allows: the connection is given up.
+    fn cut(&self, _endpoint: usize, _from: End, _bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        Err(Malformed { at: 0, what: What::Rule("the source has no streams of bytes") })
     }
 
     /// Whether a recorded connection is this source's, by its URL or by the look of a frame.
@@ -83,14 +98,31 @@ impl Spec {
     }
 }
 
+/// Who wrote a stream of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Our end, or any other client's.
+    Client,
+    /// The venue's end.
+    Venue,
+}
+
 /// One address of a source with its limits.
 #[derive(Debug)]
 pub struct Endpoint {
     /// Short name, used in config to point it elsewhere: `spot`.
     pub name: &'static str,
-    /// Scheme and host of the WebSocket, without a path.
+    /// Where sessions connect: scheme and host without a path.
+    ///
+    /// * `wss://` or `ws://`: a WebSocket; a message is a frame.
+    /// * `tcp://host:port`: a stream of bytes both ways, cut into frames by [`Source::cut`]; `Action::Send` writes its
+    ///   bytes as they are. Several addresses with commas between are servers of the same: the one that answers first is
+    ///   taken, and for a while not one that was lost.
+    /// * `https://` or `http://`: a GET of the shard's path whose answer goes on (server-sent events), cut into frames by
+    ///   [`Source::cut`].
     pub ws: &'static str,
-    /// Scheme and host for REST, without a path.
+    /// Where requests go: scheme and host without a path. With `tcp://` (one or several, as above) a path is a request
+    /// frame in hexadecimal digits, and its answer, status 200, is the one frame that comes back.
     pub rest: &'static str,
     /// How often a connection may be opened.
     pub connects: Rate,

@@ -1,6 +1,12 @@
 //! Sockets and REST: carries out what a pump asks for, and decides nothing.
 
+mod cutter;
 mod proxy;
+mod socket;
+mod tcp;
+
+pub use cutter::Cutter;
+pub use socket::Socket;
 
 pub use proxy::{Proxies, Proxy};
 
@@ -8,7 +14,7 @@ use crate::error::{Error, Result, words};
 use reqwest::Url;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use source::{Fault, Source, Spec};
+use source::{End, Fault, Source, Spec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +24,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, client_async_with_config};
 
 /// How long a name may take to resolve and a host to answer, in ms.
 pub const CONNECT_MS: u64 = 10_000;
@@ -26,9 +32,8 @@ pub const CONNECT_MS: u64 = 10_000;
 pub const HANDSHAKE_MS: u64 = 10_000;
 /// How long a REST request may take, in ms.
 pub const REST_MS: u64 = 10_000;
-
-/// An open WebSocket.
-pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// How long an answer that goes on may go on, in ms.
+const STREAM_MS: u64 = 86_400_000;
 
 /// An answer by REST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +55,7 @@ pub struct Net {
     proxies: Arc<Proxies>,
     tls: Arc<ClientConfig>,
     http: reqwest::Client,
+    servers: Arc<tcp::Servers>,
 }
 
 impl Net {
@@ -60,9 +66,11 @@ impl Net {
     pub fn new(source: &'static dyn Source, hosts: &BTreeMap<String, String>) -> Result<Self> {
         for url in hosts.values() {
             let bad = |why| Error::Address { url: url.clone(), why };
-            let parsed = Url::parse(url).map_err(|_| bad("it is no URL"))?;
-            if !matches!(parsed.scheme(), "http" | "https") {
-                return Err(bad("a host begins with http:// or https://"));
+            for one in url.split(',') {
+                let parsed = Url::parse(one).map_err(|_| bad("it is no URL"))?;
+                if !matches!(parsed.scheme(), "http" | "https" | "tcp") {
+                    return Err(bad("a host begins with http://, https:// or tcp://"));
+                }
             }
         }
         let proxies = Arc::new(Proxies::read(|name| std::env::var(name).ok())?);
@@ -83,32 +91,63 @@ impl Net {
             .build()
             .map_err(Error::Client)?;
         let spec = source.spec();
-        Ok(Self { source, spec, hosts: hosts.clone(), proxies, tls: tls_ws, http })
+        let servers = Arc::new(tcp::Servers::new(source));
+        Ok(Self { source, spec, hosts: hosts.clone(), proxies, tls: tls_ws, http, servers })
     }
 
-    /// Scheme and host of an endpoint's WebSocket.
+    /// Scheme and host where an endpoint's sessions connect.
     pub fn ws(&self, endpoint: usize) -> String {
-        let Some(known) = self.spec.endpoints.get(endpoint) else { return String::new() };
-        match self.hosts.get(known.name) {
-            // `http` becomes `ws`, `https` becomes `wss`.
-            Some(host) => host.trim_end_matches('/').replacen("http", "ws", 1),
-            None => known.ws.to_owned(),
-        }
+        self.spec.endpoints.get(endpoint).map_or_else(String::new, |known| self.at(known.name, known.ws))
     }
 
     /// Scheme and host of an endpoint's REST.
     pub fn rest(&self, endpoint: usize) -> String {
-        let Some(known) = self.spec.endpoints.get(endpoint) else { return String::new() };
-        let host = self.hosts.get(known.name).map_or(known.rest, String::as_str);
-        host.trim_end_matches('/').to_owned()
+        self.spec.endpoints.get(endpoint).map_or_else(String::new, |known| self.at(known.name, known.rest))
     }
 
-    /// Opens a WebSocket.
+    /// The address that stands in place of a known one, spoken to in the same way.
+    fn at(&self, name: &str, known: &str) -> String {
+        let Some(host) = self.hosts.get(name) else { return known.to_owned() };
+        let host = host.trim_end_matches('/');
+        match known.split(':').next().unwrap_or_default() {
+            "tcp" => host.replace("http://", "tcp://"),
+            // `http` becomes `ws`, `https` becomes `wss`.
+            "ws" | "wss" => host.replacen("http", "ws", 1),
+            _ => host.to_owned(),
+        }
+    }
+
+    /// Opens a connection.
     ///
     /// # Errors
     /// Why it could not be opened; see [`fault`].
     pub async fn open(&self, endpoint: usize, path: &str) -> Result<Socket> {
-        let text = format!("{}{path}", self.ws(endpoint));
+        let address = self.ws(endpoint);
+        match address.split(':').next().unwrap_or_default() {
+            "tcp" => self.servers.open(endpoint, &address).await.map(Socket::tcp),
+            "http" | "https" => self.open_http(endpoint, &format!("{address}{path}")).await,
+            _ => self.open_ws(endpoint, format!("{address}{path}")).await,
+        }
+    }
+
+    /// A server of a stream of bytes was lost, or did not do what it should: for a while others are asked.
+    pub fn avoid(&self, server: &str) {
+        self.servers.avoid(server);
+    }
+
+    async fn open_http(&self, endpoint: usize, url: &str) -> Result<Socket> {
+        let request = self.headed(endpoint, self.http.get(url)).header("accept", "text/event-stream");
+        let answer = request.timeout(Duration::from_millis(STREAM_MS)).send();
+        let late = |_| Error::Timeout { doing: "the answer", ms: HANDSHAKE_MS };
+        let limit = Duration::from_millis(HANDSHAKE_MS);
+        let answer = timeout(limit, answer).await.map_err(late)?.map_err(Error::Rest)?;
+        match answer.status().as_u16() {
+            200 => Ok(Socket::http(answer, Cutter::new(self.source, endpoint, End::Venue))),
+            status => Err(Error::Refused { status }),
+        }
+    }
+
+    async fn open_ws(&self, endpoint: usize, text: String) -> Result<Socket> {
         let bad = |why| Error::Address { url: text.clone(), why };
         let url = Url::parse(&text).map_err(|_| bad("it is no URL"))?;
         let secure = url.scheme() == "wss";
@@ -129,7 +168,7 @@ impl Net {
                 request.headers_mut().insert(*name, HeaderValue::from_static(value));
             }
             let opened = client_async_with_config(request, stream, Some(config)).await;
-            opened.map(|(socket, _)| socket).map_err(refused)
+            opened.map(|(socket, _)| Socket::Ws(Box::new(socket))).map_err(refused)
         };
         let late = |_| Error::Timeout { doing: "the handshake", ms: HANDSHAKE_MS };
         timeout(Duration::from_millis(HANDSHAKE_MS), shake).await.map_err(late)?
@@ -147,15 +186,21 @@ impl Net {
         connector.connect(name, stream).await.map_err(lost)
     }
 
+    fn headed(&self, endpoint: usize, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let headers = self.source.headers(endpoint).iter();
+        headers.fold(request, |request, (name, value)| request.header(*name, *value))
+    }
+
     /// Asks by REST. A failure is an answer with status 0 that says why.
     pub async fn fetch(&self, endpoint: usize, path: &str) -> Answer {
-        let url = format!("{}{path}", self.rest(endpoint));
-        let request = self
-            .source
-            .headers(endpoint)
-            .iter()
-            .fold(self.http.get(url), |request, (name, value)| request.header(*name, *value));
-        match self.ask(request).await {
+        let address = self.rest(endpoint);
+        let asked = if address.starts_with("tcp:") {
+            let answer = self.servers.ask(endpoint, &address, path).await;
+            answer.map(|body| Answer { status: 200, retry_ms: None, body })
+        } else {
+            self.ask(self.headed(endpoint, self.http.get(format!("{address}{path}")))).await
+        };
+        match asked {
             Ok(answer) => answer,
             Err(error) => Answer { status: 0, retry_ms: None, body: words(&error).into_bytes() },
         }
@@ -181,7 +226,8 @@ impl Net {
 /// What a failed opening means for the next try.
 pub fn fault(error: &Error) -> Fault {
     match error {
-        Error::Handshake { status: Some(403 | 418 | 429 | 451), .. } => Fault::Refused,
+        Error::Handshake { status: Some(403 | 418 | 429 | 451), .. }
+        | Error::Refused { status: 403 | 418 | 429 | 451 } => Fault::Refused,
         _ => Fault::Protocol,
     }
 }

@@ -1,7 +1,7 @@
 //! The venue's lists of instruments.
 
 use super::Shared;
-use crate::client::said;
+use crate::client::read_listings;
 use crate::clock;
 use model::{Catalogue, Decimal, Instrument, InstrumentId, LinkFact, LinkId, Status};
 use source::{Request, Source};
@@ -13,7 +13,8 @@ pub const LINK: LinkId = LinkId(0);
 
 /// All instruments of a source as it last listed them.
 pub struct Listings {
-    requests: Vec<Request>,
+    /// The first request; `None` where the source lists nothing.
+    first: Option<Request>,
     catalogue: Catalogue,
     up: bool,
 }
@@ -29,7 +30,7 @@ pub struct Found {
 
 impl Listings {
     pub fn new(source: &'static dyn Source) -> Self {
-        Self { requests: source.listings(), catalogue: Catalogue::default(), up: false }
+        Self { first: source.listings().into_iter().next(), catalogue: Catalogue::default(), up: false }
     }
 
     pub fn catalogue(&self) -> &Catalogue {
@@ -39,32 +40,21 @@ impl Listings {
     /// Asks for every list. What fails is shown, with how long until the next try.
     pub async fn read(&mut self, shared: &Shared, retry_ms: u64) -> Found {
         let mut found = Found { complete: true, ..Found::default() };
-        let mut faults: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
-        if let Some(first) = self.requests.first().filter(|_| !self.up) {
+        let Some(first) = &self.first else { return found };
+        if !self.up {
             let url = shared.client.net.rest(first.endpoint).into();
             shared.link(LinkFact::Connecting { link: LINK, url }, clock::now());
         }
-        for request in &self.requests {
-            let Request { endpoint, path, weight } = request;
-            let answer = shared.fetch(LINK, *endpoint, path, *weight).await;
-            let read = match answer.status {
-                200 => shared.source.define(path, &answer.body),
-                _ => None,
-            };
-            match read {
-                Some(Ok(all)) => {
-                    for instrument in all.into_iter().map(Arc::new) {
-                        seen.insert(instrument.id);
-                        if self.catalogue.put(&instrument) {
-                            found.changed.push(instrument);
-                        }
-                    }
-                }
-                Some(Err(fault)) => faults.push(format!("{path}: {fault}")),
-                None => faults.push(format!("{path}: {}", said(&answer))),
+        let source = shared.source;
+        let fetch = |r: Request| async move { shared.fetch(LINK, r.endpoint, &r.path, r.weight).await };
+        let take = |instrument: Arc<Instrument>| {
+            seen.insert(instrument.id);
+            if self.catalogue.put(&instrument) {
+                found.changed.push(instrument);
             }
-        }
+        };
+        let faults = read_listings(source, fetch, take).await;
         if faults.is_empty() {
             self.close_missing(&seen, &mut found.changed);
         }

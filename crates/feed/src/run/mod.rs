@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     /// How often connections may be opened, by endpoint.
     connects: Vec<Mutex<Limiter>>,
     star: Arc<Instrument>,
+    /// What must be kept nowhere.
+    secrets: Vec<String>,
     /// How often a live book is held against the venue's, in ms.
     referee_ms: u64,
     /// Where samples of frames go, where the wire is watched.
@@ -102,6 +104,7 @@ pub async fn run_source(source: &'static dyn Source, config: &SourceConfig, cont
         recorder,
         connects: spec.endpoints.iter().map(|e| Mutex::new(Limiter::new(e.connects))).collect(),
         star: pump::pseudo(spec.name),
+        secrets: vec![config.login_key.clone(), config.login_secret.clone()],
         referee_ms: config.referee_ms,
         samples: OnceLock::new(),
     };
@@ -231,19 +234,23 @@ impl Runner {
         }
         let wanted = self.wants.resolve(self.listings.catalogue(), &self.turnovers, complete, &self.shared);
         if complete {
-            wants::drop_unwanted(&mut self.lines, &wanted);
-            for line in self.lines.extract_if(.., |line| line.plan.shard.wants.is_empty()) {
+            wants::drop_unwanted(&mut self.lines, &wanted.lanes);
+            for line in self.lines.extract_if(.., |line| line.plan.shard.wants.is_empty() && !wanted.whole) {
                 // Its task ends by itself once it has unsubscribed.
                 _ = line.stop.send(true);
             }
         }
-        let new = wants::news(&self.lines, &wanted);
-        if new.is_empty() {
-            return;
-        }
         let source = self.shared.source;
-        let shards = source.shards(&new, &self.options);
-        for shard in wants::fill(&mut self.lines, source, shards, &self.options) {
+        let shards = if wanted.whole {
+            // What takes all that comes needs no other connection beside.
+            let carried = self.lines.iter().any(|line| line.plan.shard.wants.is_empty());
+            if carried { Vec::new() } else { source.shards(&[], &self.options) }
+        } else {
+            let new = wants::news(&self.lines, &wanted.lanes);
+            let shards = if new.is_empty() { Vec::new() } else { source.shards(&new, &self.options) };
+            wants::fill(&mut self.lines, source, shards, &self.options)
+        };
+        for shard in shards {
             let first = self.next_link;
             self.next_link += self.connections + 1;
             let plan = Plan { shard, links: (first..self.next_link).map(LinkId).collect() };

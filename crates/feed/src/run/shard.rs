@@ -7,7 +7,7 @@ use crate::clock;
 use crate::error::{Result, words};
 use crate::net::{Answer, Socket, fault};
 use crate::pump::{Conn, In, Io, Out, Pump, Setup};
-use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream};
 use model::{Instrument, InstrumentId, LinkId, Ts};
 use source::{Shard, Want};
 use std::collections::HashMap;
@@ -266,12 +266,8 @@ impl<'a> Task<'a> {
 
     async fn send(&mut self, conn: Conn, bytes: Vec<u8>) {
         let Some((_, socket)) = self.sockets.iter_mut().find(|(c, _)| *c == conn) else { return };
-        self.shared.record(conn.link, Entry::Sent(&bytes));
-        let message = match String::from_utf8(bytes) {
-            Ok(text) => Message::text(text),
-            Err(error) => Message::binary(error.into_bytes()),
-        };
-        let sent = timeout(Duration::from_millis(SEND_MS), socket.send(message)).await;
+        self.shared.record(conn.link, Entry::Sent(self.shared.without_secrets(&bytes)));
+        let sent = timeout(Duration::from_millis(SEND_MS), socket.send(bytes)).await;
         let why = match sent {
             Ok(Ok(())) => return,
             Ok(Err(error)) => words(&error),
@@ -282,7 +278,10 @@ impl<'a> Task<'a> {
 
     /// A socket is gone.
     fn lost(&mut self, conn: Conn, why: &str) {
-        self.sockets.retain(|(c, _)| *c != conn);
+        if let Some(at) = self.sockets.iter().position(|(c, _)| *c == conn) {
+            let (_, socket) = self.sockets.swap_remove(at);
+            self.shared.avoid(&socket);
+        }
         let source = self.shared.source.spec().name;
         tracing::warn!(source, link = conn.link.0, why, "a connection was lost");
         self.record(conn, Entry::Closed { why });
@@ -295,6 +294,8 @@ impl<'a> Task<'a> {
         }
         if let Some(at) = self.sockets.iter().position(|(c, _)| *c == conn) {
             let (_, socket) = self.sockets.swap_remove(at);
+            // What we give up did not do what it should; at the end of its planned life another server serves as well.
+            self.shared.avoid(&socket);
             self.record(conn, Entry::Closed { why: "closed by us" });
             tokio::spawn(part(socket));
         }
@@ -403,16 +404,25 @@ impl<'a> Task<'a> {
 
 /// Says good-bye, for as long as that may take.
 async fn part(mut socket: Socket) {
-    let parting = async {
-        if socket.close(None).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
     // A venue that does not answer is left all the same.
-    _ = timeout(Duration::from_millis(CLOSE_MS), parting).await;
+    _ = timeout(Duration::from_millis(CLOSE_MS), socket.part()).await;
 }
 
 impl Shared {
+    fn avoid(&self, socket: &Socket) {
+        if let Some(server) = socket.server() {
+            self.client.net.avoid(server);
+        }
+    }
+
+    /// What was sent as it may be kept: nothing of a frame with a secret in it.
+    fn without_secrets<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let told = |secret: &String| {
+            !secret.is_empty() && bytes.windows(secret.len()).any(|part| part == secret.as_bytes())
+        };
+        if self.secrets.iter().any(told) { b"(a login)" } else { bytes }
+    }
+
     fn record(&self, link: LinkId, entry: Entry<'_>) {
         if let Some(recorder) = &self.recorder {
             recorder.put(clock::now(), link, entry);

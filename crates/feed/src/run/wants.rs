@@ -11,6 +11,15 @@ use std::sync::Arc;
 
 type Key = (InstrumentId, Channel);
 
+/// What is wanted of a source, as far as it can be found.
+#[derive(Default)]
+pub struct Wanted {
+    /// By lane.
+    pub lanes: BTreeMap<Key, Want>,
+    /// All that a source tells which lists nothing and has no subscriptions.
+    pub whole: bool,
+}
+
 /// What is wanted now.
 #[derive(Default)]
 pub struct Wants {
@@ -26,7 +35,8 @@ impl Wants {
         texts.any(|text| matches!(Selector::parse(text), Ok(Selector::Top { .. })))
     }
 
-    /// Everything that is wanted, by lane. Names that mean nothing although every list was read are told to readers once;
+    /// Everything that is wanted. Where the source lists nothing, a name is taken at its word and a pattern means all that
+    /// comes. Names that mean nothing although every list was read are told to readers once;
     /// they may be listed later.
     pub fn resolve(
         &mut self,
@@ -34,16 +44,28 @@ impl Wants {
         turnovers: &HashMap<InstrumentId, Decimal>,
         complete: bool,
         shared: &Shared,
-    ) -> BTreeMap<Key, Want> {
+    ) -> Wanted {
         let spec = shared.source.spec();
-        let mut all = BTreeMap::new();
+        let listless = shared.source.listings().is_empty();
+        let mut all = Wanted::default();
         for wish in shared.context.desk.of(spec.name) {
             let channels: Vec<Channel> =
                 wish.channels.iter().filter_map(|name| Channel::parse(name)).collect();
             let mut problems = Vec::new();
             let mut found: BTreeMap<InstrumentId, Arc<Instrument>> = BTreeMap::new();
             for text in &wish.instruments {
-                let meant = Selector::parse(text).and_then(|s| s.resolve(spec.name, catalogue, turnovers));
+                let meant = Selector::parse(text).and_then(|selector| match selector {
+                    Selector::Glob(_) if listless => {
+                        all.whole = true;
+                        Ok(Vec::new())
+                    }
+                    Selector::Name(name) if listless => {
+                        let made = shared.source.rest().provisional("", &name);
+                        made.map(|i| vec![Arc::new(i)])
+                            .ok_or_else(|| format!("`{name}`: no code of an instrument"))
+                    }
+                    _ => selector.resolve(catalogue, turnovers),
+                });
                 match meant {
                     Ok(instruments) => found.extend(instruments.into_iter().map(|i| (i.id, i))),
                     Err(words) => {
@@ -58,7 +80,7 @@ impl Wants {
             for instrument in found.values() {
                 for channel in &channels {
                     let want = Want { instrument: Arc::clone(instrument), channel: *channel };
-                    all.insert((instrument.id, *channel), want);
+                    all.lanes.insert((instrument.id, *channel), want);
                 }
             }
         }
