@@ -1,7 +1,7 @@
 //! The public archive files of venues: CSV whose rows become events. Who opens and unpacks the files is not told here.
 
 use crate::{Field, Malformed, What};
-use model::{Channel, Decimal, Instrument, NumError, Px, Qty, Scale, Side, Ts, parse_mantissa};
+use model::{Channel, Date, Decimal, Instrument, NumError, Px, Qty, Scale, Side, Ts, parse_mantissa};
 use std::borrow::Cow;
 
 type Result<T> = std::result::Result<T, Malformed>;
@@ -174,18 +174,16 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The instant of a date with a time of day (days from civil, Howard Hinnant's algorithm).
+/// The instant of a date with a time of day.
 fn civil(text: &str) -> Option<Ts> {
-    let mut parts = text.split(|c: char| !c.is_ascii_digit()).map(str::parse::<i64>);
-    let mut next = |range: std::ops::RangeInclusive<i64>| parts.next()?.ok().filter(|n| range.contains(n));
+    let mut parts = text.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u16>);
+    let mut next = |range: std::ops::RangeInclusive<u16>| parts.next()?.ok().filter(|n| range.contains(n));
     let (year, month, day) = (next(1970..=2262)?, next(1..=12)?, next(1..=31)?);
     let (hour, minute) = (next(0..=23)?, next(0..=59)?);
     let second = if text.len() > 16 { next(0..=60)? } else { 0 };
-    let year = if month <= 2 { year - 1 } else { year };
-    let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let yoe = year.rem_euclid(400);
-    let days = year.div_euclid(400) * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
-    (((days * 24 + hour) * 60 + minute) * 60 + second).checked_mul(1_000_000_000).map(Ts)
+    let date = Date::new(i32::from(year), u8::try_from(month).ok()?, u8::try_from(day).ok()?)?;
+    let seconds = (i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second);
+    (date.days() * 86_400 + seconds).checked_mul(1_000_000_000).map(Ts)
 }
 
 /// The name of a file without folders and endings: `BTCUSDT-1m-2024-08` of `klines/BTCUSDT-1m-2024-08.csv.gz`.
