@@ -116,8 +116,8 @@ impl Code {
         self.digits.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0'))
     }
 
-    /// Reads `600519.SH`, `SH600519`, `sh.600519`, `600519.XSHG`, `1.600519` (1 Shanghai; 0 Shenzhen, or Beijing by the
-    /// digits; 2 Beijing) and, where only one exchange knows it, `600519`.
+    /// Reads `600519.SH`, `SH600519`, `600519SH`, `sh.600519`, `600519.XSHG`, `1.600519` (1 Shanghai; 0 Shenzhen, or
+    /// Beijing by the digits; 2 Beijing) and, where only one exchange knows it, `600519`.
     ///
     /// A bare code that is a share, fund, index or convertible bond at one exchange and an ordinary bond at another is
     /// taken for the former.
@@ -144,12 +144,13 @@ impl Code {
                 _ => Err(CodeError::Unreadable),
             };
         }
-        if let Some((letters, digits)) = text.split_at_checked(text.len().saturating_sub(6))
-            && let Some(market) = Market::parse(letters)
-        {
-            return marked(market, digits);
+        let cut = |at: usize| text.split_at_checked(at).unwrap_or_default();
+        let ((letters, digits), (digits_first, letters_last)) = (cut(text.len().saturating_sub(6)), cut(6));
+        match (Market::parse(letters), Market::parse(letters_last)) {
+            (Some(market), _) => marked(market, digits),
+            (None, Some(market)) => marked(market, digits_first),
+            (None, None) => Self::bare(text),
         }
-        Self::bare(text)
     }
 
     fn bare(digits: &str) -> Result<Self, CodeError> {
@@ -219,6 +220,7 @@ mod tests {
             "1.600519",
             " 600519 ",
             "sse.600519",
+            "600519sh",
         ] {
             assert_eq!(Code::parse(text), Ok(maotai), "{text}");
         }
