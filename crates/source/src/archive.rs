@@ -19,6 +19,20 @@ pub struct Archive {
     pub interval: String,
 }
 
+/// How an archive file that is not CSV is cut into rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Binary rows of `size` bytes each, after `head` bytes that are none.
+    Fixed {
+        /// Bytes before the first row.
+        head: usize,
+        /// Bytes of a row.
+        size: usize,
+    },
+    /// Lines of text in an encoding of the source's, without their ends.
+    Lines,
+}
+
 /// A row of an archive file: its fields, by the names of their columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {

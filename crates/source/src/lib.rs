@@ -16,7 +16,7 @@ mod pulse;
 mod rest;
 mod sim;
 
-pub use archive::{Archive, Row};
+pub use archive::{Archive, Records, Row};
 pub use json::{Cursor, Field, Malformed, What};
 pub use pulse::{Beat, Pulse};
 pub use rest::{History, NoRest, Past, Rest, Turnover};

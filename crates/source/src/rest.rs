@@ -2,7 +2,7 @@
 //!
 //! All of it may be asked while sessions run; who asks keeps to the endpoint's weight.
 
-use crate::{Archive, Malformed, Request, Row, What};
+use crate::{Archive, Malformed, Records, Request, Row, What};
 use model::{Channel, Event, Instrument, Snapshot, SourceName, Ts};
 use std::sync::Arc;
 
@@ -53,6 +53,26 @@ pub trait Rest: Sync {
     /// where the venue calls no file so.
     fn archive(&self, _path: &str) -> Option<Archive> {
         None
+    }
+
+    /// How one of its archive files is cut into rows, where it is not CSV.
+    fn archive_records(&self, _path: &str) -> Option<Records> {
+        None
+    }
+
+    /// As [`Rest::archive_row`], of a row that [`Rest::archive_records`] cuts.
+    ///
+    /// # Errors
+    /// As [`Rest::archive_row`].
+    fn archive_record(
+        &self,
+        _archive: &Archive,
+        _instrument: &Arc<Instrument>,
+        _records: Records,
+        _record: &[u8],
+        _out: &mut Vec<Event>,
+    ) -> Result<(), Malformed> {
+        Err(NOT_OFFERED)
     }
 
     /// The column that names the instrument of a row, in archive files that have one.

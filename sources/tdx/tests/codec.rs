@@ -1,5 +1,13 @@
 //! Constructed frames, worlds made by luck that come out as they went in, and frames that are broken in every way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "tests"
+)]
+
 use fastrand::Rng;
 use tdx::codec::bars::Bar;
 use tdx::codec::corporate::{Change, Changes, Finance, Story, Title};

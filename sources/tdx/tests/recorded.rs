@@ -1,5 +1,7 @@
 //! Recorded packets and bodies, held against what is known of them.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp, reason = "tests")]
+
 use std::path::PathBuf;
 use tdx::codec::frame::{AnswerFrame, RequestFrame};
 use tdx::codec::query::Page;

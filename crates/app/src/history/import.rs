@@ -2,7 +2,7 @@
 //! names, and Tardis CSV, told by its header; plain, gzip or zip.
 
 use super::rows::{Given, Rows};
-use super::unpack::texts;
+use super::unpack::{cut, texts};
 use super::{Output, shown};
 use crate::error::{self, Error, Result};
 use crate::sources::named;
@@ -10,8 +10,9 @@ use crate::term::{Cell, Table, paint};
 use hashbrown::HashSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Channel, Event, Ts};
-use source::Source;
+use source::{Malformed, Records, Source};
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -138,16 +139,33 @@ impl File<'_> {
         output: &mut Option<Output>,
         done: &mut Done,
     ) -> io::Result<()> {
+        let path = self.path.to_string_lossy();
+        let names = [&*path, name];
+        let mut rows = match names.iter().find_map(|name| self.source.rest().archive_records(name)) {
+            Some(records) => self.records(names, records, text, output, done)?,
+            None => self.csv(names, text, output, done)?,
+        };
+        let mut events = Vec::new();
+        rows.end(&mut events);
+        self.write(&mut events, output, done)
+    }
+
+    fn csv(
+        &mut self,
+        names: [&str; 2],
+        text: &mut dyn Read,
+        output: &mut Option<Output>,
+        done: &mut Done,
+    ) -> io::Result<Rows> {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
         let mut rows: Option<Rows> = None;
         let (mut record, mut events) = (csv::ByteRecord::new(), Vec::new());
-        let (mut count, mut bad) = (0, 0);
+        let mut count = Count::default();
         while reader.read_byte_record(&mut record)? {
             let fields: Vec<Cow<'_, str>> = record.iter().map(String::from_utf8_lossy).collect();
             let rows = match &mut rows {
                 Some(rows) => rows,
                 none => {
-                    let names = [&*self.path.to_string_lossy(), name];
                     let begun = Rows::begin(self.source, self.given, names, &fields);
                     let begun = none.insert(begun.map_err(io::Error::other)?);
                     if begun.has_header() {
@@ -156,26 +174,32 @@ impl File<'_> {
                     begun
                 }
             };
-            count += 1;
-            if let Err(why) = rows.read(&fields, &mut events) {
-                bad += 1;
-                let line = record.position().map_or(0, csv::Position::line);
-                done.fault(format!("line {line}: {why}"));
-            }
-            done.rows += 1;
-            if count == WRONG_ROWS && bad == count {
-                let words = format!(
-                    "none of its first {count} rows can be read: another file than its name or options say"
-                );
-                return Err(io::Error::new(io::ErrorKind::InvalidData, words));
-            }
+            let read = rows.read(&fields, &mut events);
+            let line = record.position().map_or(0, csv::Position::line);
+            done.row(&mut count, read, &format_args!("line {line}"))?;
             self.write(&mut events, output, done)?;
         }
-        let Some(rows) = &mut rows else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is nothing in it"));
-        };
-        rows.end(&mut events);
-        self.write(&mut events, output, done)
+        rows.ok_or_else(nothing)
+    }
+
+    /// Reads a text that is not CSV.
+    fn records(
+        &mut self,
+        names: [&str; 2],
+        records: Records,
+        text: &mut dyn Read,
+        output: &mut Option<Output>,
+        done: &mut Done,
+    ) -> io::Result<Rows> {
+        let mut rows = Rows::begin(self.source, self.given, names, &[]).map_err(io::Error::other)?;
+        let (mut count, mut events) = (Count::default(), Vec::new());
+        cut(records, text, |record| {
+            let read = rows.record(records, record, &mut events);
+            let at = count.rows + 1;
+            done.row(&mut count, read, &format_args!("row {at}"))?;
+            self.write(&mut events, output, done)
+        })?;
+        if count.rows == 0 { Err(nothing()) } else { Ok(rows) }
     }
 
     fn write(
@@ -213,13 +237,42 @@ impl File<'_> {
     }
 }
 
+/// The rows of one text.
+#[derive(Default)]
+struct Count {
+    rows: u64,
+    bad: u64,
+}
+
 impl Done {
-    fn fault(&mut self, words: String) {
-        self.bad += 1;
-        if self.faults.len() < SHOWN_MAX {
-            self.faults.push(words);
+    /// Counts a row, and gives up a text none of whose first rows can be read.
+    fn row(
+        &mut self,
+        count: &mut Count,
+        read: std::result::Result<(), Malformed>,
+        place: &dyn Display,
+    ) -> io::Result<()> {
+        count.rows += 1;
+        self.rows += 1;
+        if let Err(why) = read {
+            count.bad += 1;
+            self.bad += 1;
+            if self.faults.len() < SHOWN_MAX {
+                self.faults.push(format!("{place}: {why}"));
+            }
         }
+        if count.rows == WRONG_ROWS && count.bad == count.rows {
+            let words = format!(
+                "none of its first {WRONG_ROWS} rows can be read: another file than its name or options say"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        Ok(())
     }
+}
+
+fn nothing() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "there is nothing in it")
 }
 
 fn progress(path: &Path, quiet: bool) -> ProgressBar {

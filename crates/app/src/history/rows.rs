@@ -3,7 +3,7 @@
 use super::tardis::Tardis;
 use hashbrown::HashMap;
 use model::{Channel, Event, Instrument, InstrumentKind};
-use source::{Archive, Malformed, Row, Source, What};
+use source::{Archive, Malformed, Records, Row, Source, What};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -119,6 +119,22 @@ impl Rows {
                 })
             }
         }
+    }
+
+    /// Reads a row of a file that is not CSV.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    pub fn record(&mut self, records: Records, record: &[u8], out: &mut Vec<Event>) -> Result<(), Malformed> {
+        let rest = self.source.rest();
+        let Kind::Venue(archive) = &self.kind else {
+            return Err(Malformed { at: 0, what: What::Rule("a file of Tardis is CSV") });
+        };
+        let product = archive.product.as_deref().unwrap_or_default();
+        let made = |symbol: &str| rest.provisional(product, symbol);
+        with(&mut self.known, &archive.symbol, made, |instrument| {
+            rest.archive_record(archive, instrument, records, record, out)
+        })
     }
 
     /// What is still open at the end of the text.

@@ -94,6 +94,14 @@ pub struct Page {
     pub count: u16,
 }
 
+impl Page {
+    fn walk(&mut self, code: &mut Code, walk: &mut impl Walk) -> Result {
+        code.walk_wide(walk)?;
+        walk.u16(&mut self.start)?;
+        walk.u16(&mut self.count)
+    }
+}
+
 /// Something to ask, with the command that asks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
@@ -245,13 +253,28 @@ impl Query {
                 code.walk(walk)?;
                 walk.u32(since)
             }),
+            Self::Actions(codes) | Self::Finance(codes) => walk.counted(codes, |walk, code| code.walk(walk)),
+            Self::FileMeta(name) => name.walk(walk),
+            Self::FilePart(start, size, name) => {
+                walk.u32(start)?;
+                walk.u32(size)?;
+                walk.rest(name);
+                Ok(())
+            }
+            _ => self.walk_one(walk),
+        }
+    }
+
+    /// Of the queries about one code.
+    fn walk_one(&mut self, walk: &mut impl Walk) -> Result {
+        match self {
             Self::Bars(bars) | Self::BarsPlain(bars) => bars.walk(walk),
             Self::Minutes(code) => {
                 code.walk_wide(walk)?;
                 walk.u16(&mut 0)?;
                 walk.u16(&mut 0xba00)
             }
-            Self::MinutesOld(code) => {
+            Self::MinutesOld(code) | Self::Company(code) => {
                 code.walk_wide(walk)?;
                 walk.u32(&mut 0)
             }
@@ -265,7 +288,11 @@ impl Query {
                 *date = negated.wrapping_neg();
                 code.walk(walk)
             }
-            Self::Trades(..) | Self::TradesOf(..) | Self::TradesCounted(..) => self.walk_trades(walk),
+            Self::Trades(code, page) => page.walk(code, walk),
+            Self::TradesOf(date, code, page) | Self::TradesCounted(date, code, page) => {
+                walk.u32(date)?;
+                page.walk(code, walk)
+            }
             Self::Auction(code, start, count) => {
                 code.walk_wide(walk)?;
                 walk.u32(&mut 0)?;
@@ -273,18 +300,6 @@ impl Query {
                 walk.u32(&mut 0)?;
                 walk.u32(start)?;
                 walk.u32(count)
-            }
-            Self::Actions(codes) | Self::Finance(codes) => walk.counted(codes, |walk, code| code.walk(walk)),
-            Self::FileMeta(name) => name.walk(walk),
-            Self::FilePart(start, size, name) => {
-                walk.u32(start)?;
-                walk.u32(size)?;
-                walk.rest(name);
-                Ok(())
-            }
-            Self::Company(code) => {
-                code.walk_wide(walk)?;
-                walk.u32(&mut 0)
             }
             Self::CompanyText(code, file, start, size) => {
                 code.walk_wide(walk)?;
@@ -294,21 +309,8 @@ impl Query {
                 walk.u32(size)?;
                 walk.u32(&mut 0)
             }
+            _ => Ok(()),
         }
-    }
-
-    fn walk_trades(&mut self, walk: &mut impl Walk) -> Result {
-        let (code, page) = match self {
-            Self::Trades(code, page) => (code, page),
-            Self::TradesOf(date, code, page) | Self::TradesCounted(date, code, page) => {
-                walk.u32(date)?;
-                (code, page)
-            }
-            _ => return Ok(()),
-        };
-        code.walk_wide(walk)?;
-        walk.u16(&mut page.start)?;
-        walk.u16(&mut page.count)
     }
 
     /// Reads what a client asks.

@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_count_that_lies_keeps_what_was_there() {
         let mut all = Vec::new();
-        let fault = Reader::new(&[9, 0, 1, 0, 2, 0]).counted(&mut all, |walk, one| walk.u16(one));
+        let fault = Reader::new(&[9, 0, 1, 0, 2, 0]).counted(&mut all, Walk::u16);
         assert_eq!((fault.unwrap_err().what, all), (What::Eof, vec![1, 2]));
     }
 }
