@@ -49,7 +49,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// Green for what is well, yellow for what passes, red for what needs a look.
 fn colour(state: &str) -> &'static str {
     match state {
-        "live" | "quiet" | "off" | "healthy" | "up" => "32",
+        "live" | "quiet" | "closed" | "off" | "healthy" | "up" => "32",
         "syncing" | "asked" | "degraded" => "33",
         _ => "31",
     }
@@ -78,7 +78,7 @@ fn print(health: &Value, lanes: &Value, all: bool, healthy: bool) {
     let mut well = 0;
     for lane in &lanes {
         let state = text(lane, "state");
-        if !all && matches!(state, "live" | "quiet" | "off") {
+        if !all && matches!(state, "live" | "quiet" | "closed" | "off") {
             well += 1;
             continue;
         }

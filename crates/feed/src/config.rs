@@ -37,11 +37,13 @@ pub struct SourceConfig {
     pub login_secret: String,
     /// How often the venue's list of instruments is read again, in ms. Default 300,000 (5 minutes).
     pub listing_refresh_ms: u64,
+    /// Whether a source of a market with trading hours is read outside of them too. Default false.
+    pub all_hours: bool,
 }
 
 impl Default for SourceConfig {
     fn default() -> Self {
-        let Options { book_ms, bar_interval, login: _ } = Options::default();
+        let Options { book_ms, bar_interval, login: _, all_hours } = Options::default();
         Self {
             name: String::new(),
             enabled: true,
@@ -56,6 +58,7 @@ impl Default for SourceConfig {
             login_key: String::new(),
             login_secret: String::new(),
             listing_refresh_ms: 300_000,
+            all_hours,
         }
     }
 }
@@ -65,6 +68,7 @@ impl SourceConfig {
     pub fn options(&self) -> Options {
         let login = (!self.login_key.is_empty())
             .then(|| Login { key: self.login_key.clone(), secret: self.login_secret.clone() });
-        Options { book_ms: self.book_ms, bar_interval: self.bar_interval.clone(), login }
+        let Self { book_ms, bar_interval, all_hours, .. } = self.clone();
+        Options { book_ms, bar_interval, login, all_hours }
     }
 }

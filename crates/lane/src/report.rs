@@ -1,6 +1,7 @@
 //! From evidence to a state and a sentence.
 
 use crate::{Evidence, LinkEvidence};
+use model::ashare::{self, Phase};
 use model::{Channel, Instrument, LinkId, Proof, SourceName, Ts};
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ pub enum State {
     Live,
     /// Nothing happens in the market; the connection carries other data.
     Quiet,
+    /// The market is closed now, so nothing comes.
+    Closed,
     /// Waiting for a snapshot.
     Syncing,
     /// Asked for; the venue has not answered yet.
@@ -35,6 +38,7 @@ impl State {
         match self {
             Self::Live => "live",
             Self::Quiet => "quiet",
+            Self::Closed => "closed",
             Self::Syncing => "syncing",
             Self::Asked => "asked",
             Self::Gap => "gap",
@@ -48,7 +52,7 @@ impl State {
 
     /// Whether nobody needs to look.
     pub const fn is_well(self) -> bool {
-        matches!(self, Self::Live | Self::Quiet | Self::Off)
+        matches!(self, Self::Live | Self::Quiet | Self::Closed | Self::Off)
     }
 }
 
@@ -125,7 +129,12 @@ const QUIET_MS: i64 = 30_000;
 impl Evidence {
     /// The lane's state at `now`, in words too.
     pub fn report(&self, around: Neighbours<'_>, now: Ts) -> LaneReport {
-        let (state, words) = self.judge(around, now);
+        let (mut state, mut words) = self.judge(around, now);
+        if matches!(state, State::Quiet | State::Silent | State::Stale)
+            && let Some(closed) = closed(&self.instrument, now)
+        {
+            (state, words) = (State::Closed, closed);
+        }
         LaneReport {
             source: self.source,
             instrument: Arc::clone(&self.instrument),
@@ -256,6 +265,25 @@ impl LinkEvidence {
     }
 }
 
+/// Why the instrument does not trade at this time, in words; `None` where it does, or trades at all hours.
+fn closed(instrument: &Instrument, now: Ts) -> Option<String> {
+    let code = ashare::code(instrument)?;
+    let calendar = ashare::calendar();
+    let phase = calendar.phase_at(code.section(), now)?;
+    if phase.moves() {
+        return None;
+    }
+    Some(match phase {
+        Phase::Closed => {
+            let opens = calendar.next_open(now);
+            let opens =
+                opens.map_or_else(String::new, |at| format!(", the next day begins in {}", age(now, at)));
+            format!("the market is closed{opens}")
+        }
+        _ => format!("nothing trades now ({})", phase.name()),
+    })
+}
+
 fn age(since: Ts, now: Ts) -> String {
     span(now.ms_since(since))
 }
@@ -309,6 +337,24 @@ mod tests {
         assert_eq!(state(&lane, around, 30_000).0, State::Quiet);
         let (is, words) = state(&lane, around, 70_100);
         assert_eq!((is, words.as_str()), (State::Silent, "acknowledged 70 s ago and never fed"));
+    }
+
+    #[test]
+    fn a_share_is_not_stale_when_its_market_is_closed() {
+        let code = ashare::Code::parse("600519.SH").unwrap();
+        let share = Arc::new(ashare::instrument(code, ""));
+        // Friday, and the Saturday after it, at 10:00 in Beijing.
+        let (friday, saturday) = (Ts::from_ms(1_795_140_000_000), Ts::from_ms(1_795_226_400_000));
+        let fed = |at: Ts| {
+            let mut lane = lane(Channel::DayStats, Vec::new());
+            lane.instrument = Arc::clone(&share);
+            (lane.quiet_ms, lane.last_event) = (Some(3_000), Some(Ts(at.0 - 60_000_000_000)));
+            lane.report(Neighbours::default(), at)
+        };
+        assert_eq!(fed(friday).state, State::Stale);
+        let closed = fed(saturday);
+        assert_eq!(closed.state, State::Closed);
+        assert_eq!(closed.words, "the market is closed, the next day begins in 47 h");
     }
 
     #[test]

@@ -165,6 +165,8 @@ pub struct Options {
     pub bar_interval: String,
     /// With what to log in, where channels need it.
     pub login: Option<Login>,
+    /// Whether a source of a market with trading hours is read outside of them too, as a test or a demonstration needs.
+    pub all_hours: bool,
 }
 
 /// A key of the venue, with its secret.
@@ -184,7 +186,7 @@ impl std::fmt::Debug for Login {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { book_ms: 100, bar_interval: "1m".to_owned(), login: None }
+        Self { book_ms: 100, bar_interval: "1m".to_owned(), login: None, all_hours: false }
     }
 }
 

@@ -82,7 +82,7 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
 #[test]
 fn a_fast_book_comes_by_v3_and_is_the_venues() {
     for seed in [1, 3, 4] {
-        let options = Options { book_ms: 20, bar_interval: "5m".to_owned(), login: None };
+        let options = Options { book_ms: 20, bar_interval: "5m".to_owned(), ..Options::default() };
         let mut pair = Pair::new(&Bitget, &setup(seed), &Channel::ALL, &options);
         pair.seen.verify = Some(verify);
         pair.run_ms(10_000);

@@ -7,6 +7,7 @@ use crate::date::Date;
 use crate::time::Ts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// When sources have cleared the day before and speak of the new one: hosts are started again by 09:00.
 const DAY_BEGINS_MS: i64 = 9 * 3_600_000;
@@ -18,6 +19,18 @@ const DAY_BEGINS_MS: i64 = 9 * 3_600_000;
 pub struct TradingCalendar {
     /// The closed weekdays of each known year.
     years: BTreeMap<i32, BTreeSet<Date>>,
+}
+
+static IN_FORCE: OnceLock<TradingCalendar> = OnceLock::new();
+
+/// The calendar in force: the one of [`install`], else the built-in one.
+pub fn calendar() -> &'static TradingCalendar {
+    IN_FORCE.get_or_init(TradingCalendar::built_in)
+}
+
+/// Puts a calendar in force for the life of the process, before anything asks for one. False where that is too late.
+pub fn install(calendar: TradingCalendar) -> bool {
+    IN_FORCE.set(calendar).is_ok()
 }
 
 /// A line of a calendar that cannot be read.

@@ -12,7 +12,7 @@ mod limits;
 mod session;
 
 pub use board::{Board, Section};
-pub use calendar::{CalendarError, TradingCalendar};
+pub use calendar::{CalendarError, TradingCalendar, calendar, install};
 pub use code::{Code, CodeError, Market};
 pub use limits::{is_st, limits};
 pub use session::Phase;
@@ -35,6 +35,12 @@ pub fn local(ts: Ts) -> (Date, i64) {
 /// The instant at which it is `ms` milliseconds after midnight of `date` in Beijing; the inverse of [`local`].
 pub fn instant(date: Date, ms: i64) -> Ts {
     Ts::from_ms(date.start().as_ms().saturating_add(ms).saturating_sub(AHEAD_MS))
+}
+
+/// The code of an instrument of one of the three exchanges; `None` where it is another's.
+pub fn code(instrument: &Instrument) -> Option<Code> {
+    let market = Market::ALL.into_iter().find(|market| *instrument.venue == *market.venue())?;
+    Code::new(market, &instrument.symbol)
 }
 
 /// The definition of a listed thing: venue `sse`, `szse` or `bse`, symbol the six digits, name `600519.SH`, quantities in

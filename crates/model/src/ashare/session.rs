@@ -32,6 +32,26 @@ impl Phase {
     pub fn is_call(self) -> bool {
         matches!(self, Self::OpeningCall | Self::OpeningCallFirm | Self::ClosingCall)
     }
+
+    /// Whether prices or volumes may change.
+    pub fn moves(self) -> bool {
+        self.is_call() || matches!(self, Self::Continuous | Self::AfterHours)
+    }
+
+    /// The name used in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::OpeningCall => "opening_call",
+            Self::OpeningCallFirm => "opening_call_firm",
+            Self::Opened => "opened",
+            Self::Continuous => "continuous",
+            Self::Lunch => "lunch",
+            Self::ClosingCall => "closing_call",
+            Self::Interval => "interval",
+            Self::AfterHours => "after_hours",
+        }
+    }
 }
 
 /// Milliseconds after midnight.
