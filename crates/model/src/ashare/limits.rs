@@ -108,6 +108,8 @@ mod tests {
         // 600000 on 2026-04-10 and 600580 on 2026-09-18, as vendors showed them.
         assert_eq!(of("600000", false, "2026-04-10", 993, None), Some((894, 1092)));
         assert_eq!(of("600580", false, "2026-09-18", 2709, None), Some((2438, 2980)));
+        // 001225 reached 67.41 on its day of listing.
+        assert_eq!(of("001225", false, "2023-02-23", 4681, Some(0)), Some((2996, 6741)));
         // Exactly half a cent goes up on both sides.
         assert_eq!(of("600000", false, "2026-04-10", 995, None), Some((896, 1095)));
         // A convertible bond keeps to ticks of 0.001 at four digits.
