@@ -2,12 +2,16 @@
 //! it. It asserts continuity and never repairs it: what is broken becomes a `Gap`, and the session is told to start over.
 
 mod check;
+mod shares;
+
+pub use shares::Level;
 
 use book::{Book, Broken, Checksummer};
 use hashbrown::HashMap;
 use model::{
     Body, Channel, Delta, Event, Flags, Gap, GapCause, Instrument, InstrumentId, Quote, Snapshot, Ts,
 };
+use shares::Shares;
 use std::sync::Arc;
 
 /// What the engine does besides checking.
@@ -20,11 +24,13 @@ pub struct Config {
     pub derive_quotes: bool,
     /// How long a book may be crossed before it is thrown away, in ms. Default 2,000.
     pub crossed_ms: u64,
+    /// How strictly data of the Chinese stock market are checked: `strict`, `normal`, `loose` or `off`. Default normal.
+    pub shares: Level,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { levels_max: book::LEVELS_MAX, derive_quotes: false, crossed_ms: 2_000 }
+        Self { levels_max: book::LEVELS_MAX, derive_quotes: false, crossed_ms: 2_000, shares: Level::Normal }
     }
 }
 
@@ -77,12 +83,14 @@ pub struct Engine {
     config: Config,
     lanes: HashMap<(InstrumentId, Channel), Lane>,
     counters: Counters,
+    shares: Shares,
 }
 
 impl Engine {
     /// An engine without books.
     pub fn new(config: Config) -> Self {
-        Self { config, lanes: HashMap::new(), counters: Counters::default() }
+        let shares = Shares::new(config.shares);
+        Self { config, lanes: HashMap::new(), counters: Counters::default(), shares }
     }
 
     /// What was found so far.
@@ -118,6 +126,13 @@ impl Engine {
             event.flags |= odd;
             self.counters.bad_times += 1;
         }
+        let told = self.shares.on(&mut event);
+        let resync = self.checked(event, out);
+        out.extend(told);
+        resync
+    }
+
+    fn checked(&mut self, event: Event, out: &mut Vec<Event>) -> Option<Resync> {
         match &event.body {
             Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) => self.on_book(event, out),
             Body::Trade(_)
@@ -151,7 +166,7 @@ impl Engine {
     }
 
     fn on_book(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
-        let Self { config, lanes, counters } = self;
+        let Self { config, lanes, counters, shares: _ } = self;
         let lane = lanes.entry((event.instrument.id, event.channel)).or_insert_with(|| Lane {
             instrument: Arc::clone(&event.instrument),
             book: Book::new(config.levels_max),

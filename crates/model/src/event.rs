@@ -182,7 +182,7 @@ impl Flags {
     pub const DERIVED: Self = Self(1);
     /// Filled in later from the source's history.
     pub const REPAIRED: Self = Self(2);
-    /// The book was crossed after this change.
+    /// The book was crossed after this change, or a check found something wrong with the numbers.
     pub const SUSPECT: Self = Self(4);
     /// The venue's time is absurd (over a day from ours).
     pub const BAD_TIME: Self = Self(8);
