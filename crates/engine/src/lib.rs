@@ -1,11 +1,14 @@
 //! Turns a session's events into the platform's: each event in comes out again, checked, followed by what follows from
 //! it. It asserts continuity and never repairs it: what is broken becomes a `Gap`, and the session is told to start over.
 
+mod bars;
 mod check;
 mod shares;
 
+pub use bars::Interval;
 pub use shares::Level;
 
+use bars::Bars;
 use book::{Book, Broken, Checksummer};
 use hashbrown::HashMap;
 use model::{
@@ -26,11 +29,20 @@ pub struct Config {
     pub crossed_ms: u64,
     /// How strictly data of the Chinese stock market are checked: `strict`, `normal`, `loose` or `off`. Default normal.
     pub shares: Level,
+    /// Which bars are made from trades, and of shares from the day's statistics where no trades come: `1m`, `5m`, `15m`,
+    /// `30m`, `1h`, `1d`. Default none.
+    pub bars: Vec<Interval>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { levels_max: book::LEVELS_MAX, derive_quotes: false, crossed_ms: 2_000, shares: Level::Normal }
+        Self {
+            levels_max: book::LEVELS_MAX,
+            derive_quotes: false,
+            crossed_ms: 2_000,
+            shares: Level::Normal,
+            bars: Vec::new(),
+        }
     }
 }
 
@@ -84,13 +96,15 @@ pub struct Engine {
     lanes: HashMap<(InstrumentId, Channel), Lane>,
     counters: Counters,
     shares: Shares,
+    bars: Bars,
 }
 
 impl Engine {
     /// An engine without books.
     pub fn new(config: Config) -> Self {
         let shares = Shares::new(config.shares);
-        Self { config, lanes: HashMap::new(), counters: Counters::default(), shares }
+        let bars = Bars::new(&config.bars);
+        Self { config, lanes: HashMap::new(), counters: Counters::default(), shares, bars }
     }
 
     /// What was found so far.
@@ -127,8 +141,11 @@ impl Engine {
             self.counters.bad_times += 1;
         }
         let told = self.shares.on(&mut event);
+        let mut bars = Vec::new();
+        self.bars.on(&event, &mut bars);
         let resync = self.checked(event, out);
         out.extend(told);
+        out.append(&mut bars);
         resync
     }
 
@@ -166,7 +183,7 @@ impl Engine {
     }
 
     fn on_book(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
-        let Self { config, lanes, counters, shares: _ } = self;
+        let Self { config, lanes, counters, shares: _, bars: _ } = self;
         let lane = lanes.entry((event.instrument.id, event.channel)).or_insert_with(|| Lane {
             instrument: Arc::clone(&event.instrument),
             book: Book::new(config.levels_max),

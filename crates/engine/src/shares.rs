@@ -265,7 +265,7 @@ impl Check<'_> {
         let volume = day.volume;
         match unit {
             Some(why) => {
-                self.rule("volume_unit", Some(format!("volume {volume} and turnover do not fit: {why}")))
+                self.rule("volume_unit", Some(format!("volume {volume} and turnover do not fit: {why}")));
             }
             None => self.rule(
                 "turnover",

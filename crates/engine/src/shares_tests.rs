@@ -5,6 +5,7 @@ use model::{Instrument, Level as Row, Levels, Qty, Stamp};
 use source::ashare::{Market, View};
 use std::sync::Arc;
 
+#[allow(clippy::unnecessary_wraps, reason = "every field of a day may be missing")]
 fn decimal(mantissa: i64, scale: u8) -> Option<Decimal> {
     Some(Decimal::new(i128::from(mantissa), scale))
 }
