@@ -5,12 +5,14 @@
 
 #![allow(clippy::inconsistent_digit_grouping, reason = "days are written as 2026_07_06")]
 
+mod adjust;
 mod board;
 mod calendar;
 mod code;
 mod limits;
 mod session;
 
+pub use adjust::{Adjust, Adjuster};
 pub use board::{Board, Section};
 pub use calendar::{CalendarError, TradingCalendar, calendar, install};
 pub use code::{Code, CodeError, Market};
