@@ -55,11 +55,18 @@ pub struct RunConfig {
     /// Where subscriptions that were made while running are kept; empty for nowhere. Default
     /// `qingxi-data/subscriptions.json`.
     pub subscriptions: PathBuf,
+    /// A file with closed weekdays of the Chinese stock exchanges by year, beside those that are built in: lines of
+    /// `2027: 01-01 02-05..02-12`. Default none.
+    pub calendar: PathBuf,
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { record: false, subscriptions: "qingxi-data/subscriptions.json".into() }
+        Self {
+            record: false,
+            subscriptions: "qingxi-data/subscriptions.json".into(),
+            calendar: PathBuf::new(),
+        }
     }
 }
 

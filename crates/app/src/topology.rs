@@ -7,6 +7,8 @@ use crate::term::paint;
 use bus::Bus;
 use metrics::Metrics;
 use model::SourceName;
+use model::ashare::{TradingCalendar, install};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -94,6 +96,7 @@ fn enabled(config: &Config) -> &'static [SourceName] {
 /// # Errors
 /// As [`Platform::start`].
 pub async fn run(config: Config, json: bool) -> Result<u8> {
+    install_calendar(&config.run.calendar)?;
     let recording = config.run.record.then(|| config.tape.dir.display().to_string());
     let platform = Platform::start(config).await?;
     print_where(&platform, None, json);
@@ -103,6 +106,21 @@ pub async fn run(config: Config, json: bool) -> Result<u8> {
     until_stopped().await?;
     platform.stop().await;
     Ok(0)
+}
+
+/// Puts the years of a file in force beside those that are built in.
+fn install_calendar(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let mut calendar = TradingCalendar::built_in();
+    calendar.read(&text).map_err(|fault| Error::Config(vec![format!("`{}`: {fault}", path.display())]))?;
+    if !install(calendar) {
+        tracing::error!(path = %path.display(), "the calendar came too late; the built-in one is in force");
+    }
+    Ok(())
 }
 
 /// Prints where to look; as JSON with the addresses of the simulators, where there are any.
