@@ -208,6 +208,74 @@ fn a_change_with_an_altered_byte_is_read_or_is_a_gap_of_its_book() {
     }
 }
 
+/// What a frame has in place of its stream's name when that is damaged.
+const DAMAGED_NAMES: [&[u8]; 5] =
+    [b"\"btcusdt@depth@10\xff\"", b"\"ethusdt@depth@100ms\"", b"\"x\"", b"7", b"\"btc"];
+
+/// A frame with its stream's name replaced.
+fn renamed(frame: &str, name: &[u8]) -> Vec<u8> {
+    let (_, rest) = frame.split_once(",\"data\"").unwrap();
+    [b"{\"stream\":", name, b",\"data\"", rest.as_bytes()].concat()
+}
+
+#[test]
+fn a_frame_whose_stream_is_damaged_harms_the_book_that_its_payload_names_and_no_other() {
+    let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
+    for section in [Section::Spot, Section::Usdm] {
+        let [lost, _] = next_changes(section);
+        for name in DAMAGED_NAMES {
+            let mut talk = Talk::live(section, &symbols);
+            let said = talk.bytes(&renamed(&lost, name));
+            let words = String::from_utf8_lossy(name);
+            let (first, second, third) = (talk.at(0), talk.at(1), talk.at(2));
+            assert!(first.is_none() || first == Some(25), "{section:?} {words}: {said:?}");
+            // A name of another book says that it may be either's.
+            assert_eq!(second.is_none(), words.contains("eth"), "{section:?} {words}: {said:?}");
+            assert_eq!(third, Some(20), "{section:?} {words}: {said:?}");
+        }
+        let mut talk = Talk::live(section, &symbols);
+        let no_one = renamed(&lost.replace("BTCUSDT", "BTC\u{1}"), b"\"x");
+        talk.bytes(&no_one);
+        assert_eq!([0, 1, 2].map(|n| talk.at(n)), [None; 3], "neither name can be read: it may be any's");
+    }
+}
+
+#[test]
+fn a_payload_that_is_no_change_of_a_book_harms_none_whatever_its_stream_is_called() {
+    let payloads = [
+        r#"{"e":"trade","E":1760000000123,"s":"BTCUSDT","t":1,"p":"1.0","q":"1","T":1760000000121,"m":true}"#,
+        r#"{"e":"24hrMiniTicker","E":1760000001000,"s":"BTCUSDT","c":"1","o":"1","h":"1","l":"1","v":"1","q":"1"}"#,
+        r#"{"u":30,"s":"BTCUSDT","b":"64000.00","B":"1","a":"64000.10","A":"1"}"#,
+        r#"{"lastUpdateId":30,"bids":[["64000.00","1"]],"asks":[["64000.10","1"]]}"#,
+    ];
+    for payload in payloads {
+        let mut talk = Talk::live(Section::Spot, &["BTCUSDT", "ETHUSDT"]);
+        let frame = format!(r#"{{"stream":"x","data":{payload}}}"#);
+        let said = talk.bytes(&renamed(&frame, b"\"btc\xff"));
+        assert_eq!((talk.at(0), talk.at(1)), (Some(20), Some(20)), "{said:?}");
+        let cut = talk.bytes(&renamed(&frame, b"\"btc\xff")[..40]);
+        assert!(cut.contains(&"malformed".to_owned()), "{cut:?}");
+    }
+}
+
+#[test]
+fn a_stream_of_futures_that_may_be_changes_or_best_levels_is_a_gap_of_its_book() {
+    let [change, next] = next_changes(Section::Usdm);
+    let mut talk = Talk::new(Section::Usdm, &["BTCUSDT", "ETHUSDT"], &[Channel::Book, Channel::BookTop]);
+    talk.tell(Input::Open);
+    talk.frame(r#"{"result":null,"id":1}"#);
+    for symbol in ["BTCUSDT", "ETHUSDT"] {
+        talk.frame(&usdm(symbol, 12, 16, 20));
+        talk.answer(&depth(15));
+    }
+    assert_eq!((talk.at(0), talk.at(1)), (Some(20), Some(20)));
+    talk.fetched.clear();
+    let said = talk.bytes(&renamed(&change, b"\"btcusdt@depth1100ms\""));
+    assert_eq!(said[..2], ["malformed", "gap malformed 20>-"]);
+    assert_eq!(talk.at(1), Some(20));
+    heals(Section::Usdm, &mut talk, &next);
+}
+
 #[test]
 fn what_cannot_be_any_books_leaves_the_books_alone() {
     let mut talk = Talk::new(Section::Spot, &["BTCUSDT"], &[Channel::Book, Channel::Trades]);

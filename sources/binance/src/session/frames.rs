@@ -2,7 +2,7 @@
 
 use super::BinanceSession;
 use super::books::{Change, span};
-use super::look::{Look, stream_of};
+use super::look::{Look, is_known_event, payload_of, stream_of};
 use crate::parse::{self, Result, Seen, missing};
 use crate::route::{Kind, Route};
 use crate::table::{Listed, event};
@@ -97,27 +97,29 @@ impl BinanceSession {
     /// What a frame that could not be read means for the books of this connection.
     pub(super) fn unreadable(&mut self, bytes: &[u8], fault: Malformed, now: Ts, out: &mut Vec<Action>) {
         out.push(Action::Malformed(fault));
-        let c = Cursor::new(bytes);
-        let stream = stream_of(&c);
-        if stream.is_some_and(|name| self.streams.is_over(name)) {
+        let stream = stream_of(&Cursor::new(bytes));
+        // Streams of all instruments carry no changes of books.
+        if stream.is_some_and(|name| name.starts_with(b"!") || self.streams.is_over(name)) {
             return;
         }
-        if let Some(route) = stream.and_then(|name| self.table.route(name)) {
-            if route.kind == Kind::Depth {
-                self.lost(route.at, fault, now, out);
-            }
-            return;
+        let payload = payload_of(bytes);
+        let look = Look::at(&payload);
+        let named = stream.and_then(|name| self.table.route(name));
+        if let Some(route) = named.filter(|route| route.kind == Kind::Depth) {
+            self.lost(route.at, fault, now, out);
         }
-        let look = Look::at(&c);
         match Kind::of_event(look.kind) {
+            // The stream's name and the payload's symbol may be of two books.
             Some(Kind::Depth) => {
                 let product = self.section(look.symbol, look.futures(), look.has.section);
                 match self.table.place(product, look.symbol) {
-                    Some(at) => self.lost(at, fault, now, out),
-                    None => self.lost_all(fault, now, out),
+                    Some(at) if named.is_none_or(|route| route.at != at) => self.lost(at, fault, now, out),
+                    None if named.is_none() => self.lost_all(fault, now, out),
+                    Some(_) | None => {}
                 }
             }
             Some(_) => {}
+            None if named.is_some() || is_known_event(look.kind) || look.is_no_change(&payload) => {}
             None => self.lost_all(fault, now, out),
         }
     }

@@ -68,6 +68,11 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// Whether it is whole and of a kind that has no `e` and changes no book: best levels and quotes of spot.
+    pub fn is_no_change(&self, c: &Cursor<'_>) -> bool {
+        self.kind.is_empty() && (self.has.last || self.has.sizes) && c.clone().skip().is_ok()
+    }
+
     /// Whether its keys are those of futures; `None` where both have the same.
     pub fn futures(&self) -> Option<bool> {
         match self.kind {
@@ -108,6 +113,13 @@ pub(super) fn stream_of<'a>(c: &Cursor<'a>) -> Option<&'a [u8]> {
         c.skip().map(drop)
     });
     name
+}
+
+/// What a frame that cannot be read carries, whatever stands around it: from its `data` on, or all of it.
+pub(super) fn payload_of(bytes: &[u8]) -> Cursor<'_> {
+    const DATA: &[u8] = b"\"data\":";
+    let at = bytes.windows(DATA.len()).position(|part| part == DATA);
+    Cursor::new(at.and_then(|at| bytes.get(at + DATA.len()..)).unwrap_or(bytes))
 }
 
 /// Events that the venue is known to have and that are no channel of ours.

@@ -5,6 +5,7 @@ use super::look::{Look, is_known_event};
 use crate::parse::Result;
 use crate::product::Product;
 use crate::route::{Kind, Route};
+use model::Channel;
 use source::{Action, Cursor, What};
 
 impl BinanceSession {
@@ -35,7 +36,9 @@ impl BinanceSession {
             (b"", _, true) if stream.is_empty() => Some(Kind::Top),
             (e, ..) => Kind::of_event(e),
         };
-        let Some(kind) = named.or_else(by_shape) else {
+        // A stream that a live connection did not ask for has a damaged name: the payload knows better.
+        let kind = if self.wanting { by_shape().or(named) } else { named.or_else(by_shape) };
+        let Some(kind) = kind else {
             c.skip()?;
             let name = if look.kind.is_empty() { stream } else { look.kind };
             if name.is_empty() {
@@ -65,6 +68,10 @@ impl BinanceSession {
             out.push(Action::Control("instrument_not_wanted"));
             return Ok(None);
         };
+        let wants_top = || self.table.get(at).is_some_and(|listed| listed.wants(Channel::BookTop));
+        if self.wanting && kind == Kind::Depth && product.futures && wants_top() {
+            return Err(c.fault(What::Rule("a change of a book or best levels: the stream is not known")));
+        }
         let route = Route { kind, at };
         if named.is_some() && !self.wanting {
             self.table.set_route(stream, route);
