@@ -9,6 +9,7 @@ use bus::{BookState, Bus};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::Channel;
 use source::{SimBook, SimControl, SimSetup};
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -104,6 +105,8 @@ pub async fn run(args: Args) -> Result<u8> {
     };
     let venues = venues(None, &setup, 0, &stopped).await?;
     let config = config(&args, &venues).await;
+    // What a venue lists later is not asked for.
+    let asked: BTreeSet<String> = config.sources.iter().flat_map(|s| s.instruments.iter().cloned()).collect();
     let platform = Platform::start(config).await?;
     print_where(&platform, Some(&addresses(&venues)), args.json);
     if !args.json {
@@ -133,7 +136,7 @@ pub async fn run(args: Args) -> Result<u8> {
                 done = until_stopped() => done?,
                 () = show(&platform.bus, Some(lasts), args.json) => {}
             }
-            sum_up(&platform.bus, &venues, args.json).await
+            sum_up(&platform.bus, &venues, &asked, args.json).await
         }
     };
     platform.stop().await;
@@ -175,7 +178,7 @@ async fn show(bus: &Bus, lasts: Option<Duration>, json: bool) {
 }
 
 /// Lets the markets stand still, waits until everything has arrived, and holds every book against the true one.
-async fn sum_up(bus: &Bus, venues: &[Venue], json: bool) -> u8 {
+async fn sum_up(bus: &Bus, venues: &[Venue], asked: &BTreeSet<String>, json: bool) -> u8 {
     for venue in venues {
         venue.host.control(SimControl::Pause(true)).await;
     }
@@ -184,7 +187,9 @@ async fn sum_up(bus: &Bus, venues: &[Venue], json: bool) -> u8 {
     loop {
         wrong.clear();
         for venue in venues {
-            wrong.extend(venue.host.books().await.iter().filter_map(|truth| difference(bus, truth)));
+            let truths = venue.host.books().await;
+            let truths = truths.iter().filter(|truth| asked.contains(&*truth.instrument.name));
+            wrong.extend(truths.filter_map(|truth| difference(bus, truth)));
         }
         if wrong.is_empty() || Instant::now() >= deadline {
             break;
@@ -236,6 +241,6 @@ fn difference(bus: &Bus, truth: &SimBook) -> Option<String> {
     if view.seq.is_some() && view.seq != truth.seq {
         return Some(format!("{name}: stands at {:?}, the true book at {:?}", view.seq, truth.seq));
     }
-    let equal = view.levels.bids() == truth.bids && view.levels.asks() == truth.asks;
+    let equal = truth.has(&view.instrument, view.levels.bids(), view.levels.asks());
     (!equal).then(|| format!("{name}: the levels differ at {:?}", view.seq))
 }

@@ -1,9 +1,10 @@
 //! A reader as any client is one: it keeps books by what is published, and checks what it was promised.
 
 use book::Book;
-use model::{Body, Channel, Event, GapCause, InstrumentId, TradeId};
+use model::{Body, Channel, Event, GapCause, Instrument, InstrumentId, Level, TradeId};
 use source::SimBook;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How many broken promises are told in words.
 const WORDS_MAX: usize = 20;
@@ -11,7 +12,7 @@ const WORDS_MAX: usize = 20;
 /// Books as published, and what was wrong with what was published.
 #[derive(Default)]
 pub(crate) struct Reader {
-    books: BTreeMap<InstrumentId, Option<Book>>,
+    books: BTreeMap<InstrumentId, Option<Held>>,
     trades: BTreeMap<(InstrumentId, Channel), BTreeSet<u64>>,
     /// Gaps that were told.
     pub gaps: u64,
@@ -27,6 +28,21 @@ pub(crate) struct Reader {
     pub digest: u64,
 }
 
+/// A live book with the definition that its numbers are of.
+struct Held {
+    book: Book,
+    instrument: Arc<Instrument>,
+}
+
+impl Held {
+    /// Writes its numbers at the scales of a new definition; false where they do not fit.
+    fn redefine(&mut self, new: &Arc<Instrument>) -> bool {
+        let old = std::mem::replace(&mut self.instrument, Arc::clone(new));
+        let scales = ((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale));
+        scales.0.0 == scales.0.1 && scales.1.0 == scales.1.1 || self.book.rescale(scales.0, scales.1)
+    }
+}
+
 impl Reader {
     pub fn on(&mut self, event: &Event) {
         self.events += 1;
@@ -39,11 +55,13 @@ impl Reader {
             (Body::Snapshot(snapshot), Channel::Book) => {
                 let mut book = Book::default();
                 book.reset(snapshot);
-                self.books.insert(id, Some(book));
+                self.books.insert(id, Some(Held { book, instrument: Arc::clone(&event.instrument) }));
             }
             (Body::Delta(delta), Channel::Book) => match self.books.get_mut(&id) {
-                Some(Some(book)) => {
-                    if let Err(broken) = book.apply(delta) {
+                Some(Some(held)) => {
+                    if !held.redefine(&event.instrument) {
+                        self.complain(format!("{name}: a level does not fit the new definition"));
+                    } else if let Err(broken) = held.book.apply(delta) {
                         self.complain(format!("{name}: a delta does not follow: {broken:?}"));
                     }
                 }
@@ -52,7 +70,8 @@ impl Reader {
             (Body::Gap(gap), Channel::Book) => {
                 self.gaps += 1;
                 let held = self.books.get(&id).and_then(Option::as_ref);
-                let unseen = gap.cause == GapCause::Crossed && held.is_some_and(|book| book.seq().is_none());
+                let unseen =
+                    gap.cause == GapCause::Crossed && held.is_some_and(|held| held.book.seq().is_none());
                 let by_venue = gap.cause == GapCause::VenueReset;
                 if !unseen && !by_venue && self.gap_words.len() < WORDS_MAX {
                     self.gap_words.push(format!("{name}: {}", gap.cause.name()));
@@ -89,9 +108,10 @@ impl Reader {
                 self.complain(format!("{name}: the book is not live at the end"));
                 continue;
             };
-            let (bids, asks): (Vec<_>, Vec<_>) = (held.bids().collect(), held.asks().collect());
-            let seq = held.seq();
-            if bids != book.bids || asks != book.asks {
+            let bids: Vec<Level> = held.book.bids().collect();
+            let asks: Vec<Level> = held.book.asks().collect();
+            let seq = held.book.seq();
+            if !book.has(&held.instrument, &bids, &asks) {
                 self.complain(format!(
                     "{name}: the book at {seq:?} differs from the true one at {:?}",
                     book.seq

@@ -12,10 +12,10 @@ use crate::plan::{Faults, Outcome, Plan};
 use crate::reader::Reader;
 use feed::limits::Limiter;
 use feed::pump::{Conn, In, Io, Out, Pump, Setup};
-use model::{Channel, Instrument, LinkId, Ts};
-use source::{Options, Peer, Rate, Sim, SimAction, SimControl, SimInput, SimSetup, Source, Want};
+use model::{Channel, Instrument, InstrumentId, LinkId, Ts};
+use source::{Options, Peer, Rate, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Source, Want};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 /// When a run begins.
@@ -104,6 +104,8 @@ struct World<'a> {
     one_side: bool,
     /// How many names of connections each pump has.
     width: u32,
+    /// What was listed at the beginning, and is wanted.
+    wanted: BTreeSet<InstrumentId>,
     reader: Reader,
     injected: BTreeMap<&'static str, u64>,
 }
@@ -134,7 +136,7 @@ pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
     loop {
         // Long enough for each hole to show itself, and for a stale connection to be noticed.
         world.until(world.now.plus_ms(20_000));
-        let truth = world.sim.books();
+        let truth = world.truth();
         if world.reader.is_live(&truth) || world.now >= calm_until {
             break;
         }
@@ -191,6 +193,7 @@ impl<'a> World<'a> {
             faulty: false,
             one_side: plan.faults == Faults::OneSide,
             width: plan.connections + 1,
+            wanted: wants.iter().map(|want| want.instrument.id).collect(),
             reader: Reader::default(),
             injected: BTreeMap::new(),
         };
@@ -422,8 +425,15 @@ impl<'a> World<'a> {
         self.at(at, Due::Client(n, conn, arrival));
     }
 
+    /// The true books of what is wanted, as far as the venue still has them.
+    fn truth(&self) -> Vec<SimBook> {
+        let mut truth = self.sim.books();
+        truth.retain(|book| self.wanted.contains(&book.instrument.id));
+        truth
+    }
+
     fn finish(mut self) -> Outcome {
-        let truth = self.sim.books();
+        let truth = self.truth();
         self.reader.compare(&truth);
         let verdicts = self
             .pumps

@@ -1,6 +1,11 @@
 //! A lively market from a seed: one true book per instrument, changed by single moves.
 
-use model::{Instrument, Level, Px, Qty, Side};
+mod change;
+
+pub use change::Change;
+
+use crate::SimBook;
+use model::{Instrument, Level, Px, Qty, Side, Status};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -69,6 +74,8 @@ pub struct Listed {
     pub trades: u64,
     tick: i64,
     lot: i64,
+    /// It does not trade: its book stands still.
+    halted: bool,
 }
 
 /// One change of the market.
@@ -107,28 +114,43 @@ impl Market {
         let mut market =
             Self { rng: fastrand::Rng::with_seed(seed), listed: Vec::with_capacity(listings.len()) };
         for (instrument, start) in listings {
-            let tick = instrument.tick.and_then(|t| t.mantissa_at(instrument.px_scale)).unwrap_or(1).max(1);
-            let lot = instrument.lot.and_then(|t| t.mantissa_at(instrument.qty_scale)).unwrap_or(1).max(1);
-            let start = Px((start / tick).max(1_000) * tick);
-            let mut one = Listed {
-                instrument,
-                bids: BTreeMap::new(),
-                asks: BTreeMap::new(),
-                last: (start, Qty(lot)),
-                range: (start, start, start),
-                volume: 0,
-                turnover: 0,
-                trades: 0,
-                tick,
-                lot,
-            };
-            for i in 0..20 {
-                one.bids.insert(Px(start.0 - (i + 1) * tick), Qty(lot * market.rng.i64(1..5_000)));
-                one.asks.insert(Px(start.0 + i * tick), Qty(lot * market.rng.i64(1..5_000)));
-            }
-            market.listed.push(one);
+            market.list(instrument, start);
         }
         market
+    }
+
+    /// Lists one more instrument, which trades.
+    pub fn list(&mut self, instrument: Arc<Instrument>, start: i64) {
+        let (tick, lot) = steps(&instrument);
+        let start = Px((start / tick).max(1_000) * tick);
+        let mut one = Listed {
+            instrument,
+            bids: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            last: (start, Qty(lot)),
+            range: (start, start, start),
+            volume: 0,
+            turnover: 0,
+            trades: 0,
+            tick,
+            lot,
+            halted: false,
+        };
+        for i in 0..20 {
+            one.bids.insert(Px(start.0 - (i + 1) * tick), Qty(lot * self.rng.i64(1..5_000)));
+            one.asks.insert(Px(start.0 + i * tick), Qty(lot * self.rng.i64(1..5_000)));
+        }
+        self.listed.push(one);
+    }
+
+    /// Puts a new definition of an instrument in force, which trades where its status says so. Its numbers keep their
+    /// scales: a finer tick needs the room that [`roomy`] makes.
+    pub fn define(&mut self, at: usize, mut made: Instrument) {
+        let Some(one) = self.listed.get_mut(at) else { return };
+        (made.px_scale, made.qty_scale) = (one.instrument.px_scale, one.instrument.qty_scale);
+        (one.tick, one.lot) = steps(&made);
+        one.halted = made.status != Status::Trading;
+        one.instrument = Arc::new(made);
     }
 
     /// The instruments, in the order they were listed.
@@ -149,7 +171,7 @@ impl Market {
         let n = self.listed.len();
         let index = self.rng.usize(0..n).min(self.rng.usize(0..n));
         let rng = &mut self.rng;
-        let one = self.listed.get_mut(index)?;
+        let one = self.listed.get_mut(index).filter(|one| !one.halted)?;
         let side = if rng.bool() { Side::Bid } else { Side::Ask };
         match rng.u32(0..100) {
             0..50 => one.requote(rng, side, out),
@@ -162,7 +184,38 @@ impl Market {
     }
 }
 
+/// A definition, and where its price starts, with room for one more digit of price: its tick can get finer while it
+/// trades.
+pub fn roomy(mut instrument: Instrument, start: i64) -> (Instrument, i64) {
+    instrument.px_scale += 1;
+    (instrument, start * 10)
+}
+
+/// The smallest steps of price and quantity as mantissas.
+fn steps(instrument: &Instrument) -> (i64, i64) {
+    let tick = instrument.tick.and_then(|t| t.mantissa_at(instrument.px_scale)).unwrap_or(1).max(1);
+    let lot = instrument.lot.and_then(|t| t.mantissa_at(instrument.qty_scale)).unwrap_or(1).max(1);
+    (tick, lot)
+}
+
 impl Listed {
+    /// A true book of it, with as many digits of price as its tick has, or as its levels need.
+    pub fn truth(&self, seq: Option<u64>, mut bids: Vec<Level>, mut asks: Vec<Level>) -> SimBook {
+        let mut instrument = Arc::clone(&self.instrument);
+        let (from, to) = (instrument.px_scale, instrument.tick.map_or(0, model::Decimal::scale));
+        let shorter = |levels: &[Level]| -> Option<Vec<Level>> {
+            let fit = |l: &Level| Some(Level { px: Px(model::rescale(l.px.0, from, to)?), qty: l.qty });
+            levels.iter().map(fit).collect()
+        };
+        if to < from
+            && let (Some(shorter_bids), Some(shorter_asks)) = (shorter(&bids), shorter(&asks))
+        {
+            (bids, asks) = (shorter_bids, shorter_asks);
+            instrument = Arc::new(Instrument { px_scale: to, ..(*instrument).clone() });
+        }
+        SimBook { instrument, seq, bids, asks }
+    }
+
     fn side(&mut self, side: Side) -> &mut BTreeMap<Px, Qty> {
         match side {
             Side::Bid => &mut self.bids,

@@ -13,7 +13,7 @@ pub use seen::{Seen, Verify};
 use crate::{
     Input, Options, Peer, Session, Shard, Sim, SimAction, SimControl, SimInput, SimSetup, Source, Want,
 };
-use model::{Channel, Instrument, InstrumentId, Ts};
+use model::{Catalogue, Channel, Instrument, InstrumentId, Status, Ts};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ pub struct Pair {
     pub pongs: bool,
     /// How long an answer is on its way, in ms.
     pub answer_ms: u64,
-    /// Definitions as the venue listed them at the beginning.
+    /// Definitions as the venue listed them last.
     pub instruments: Vec<Arc<Instrument>>,
     source: &'static dyn Source,
     options: Options,
@@ -129,19 +129,51 @@ impl Pair {
             done: VecDeque::new(),
             following: false,
         };
-        for request in source.listings() {
-            let answer = pair.request(request.endpoint, &request.path);
-            assert_eq!(answer.status, 200, "{} is answered", request.path);
-            match source.define(&request.path, &answer.body) {
-                Some(Ok(made)) => pair.instruments.extend(made.into_iter().map(Arc::new)),
-                other => panic!("{} lists nothing: {other:?}", request.path),
-            }
-        }
+        pair.instruments = pair.listed();
         let wants = pair.wants(channels);
         for shard in source.shards(&wants, options) {
             pair.add_link(shard);
         }
         pair
+    }
+
+    /// What the venue lists now.
+    fn listed(&mut self) -> Vec<Arc<Instrument>> {
+        let mut all = Vec::new();
+        for request in self.source.listings() {
+            let answer = self.request(request.endpoint, &request.path);
+            assert_eq!(answer.status, 200, "{} is answered", request.path);
+            match self.source.define(&request.path, &answer.body) {
+                Some(Ok(made)) => all.extend(made.into_iter().map(Arc::new)),
+                other => panic!("{} lists nothing: {other:?}", request.path),
+            }
+        }
+        all
+    }
+
+    /// Reads the venue's lists again as the runner does: sessions are told what has changed, and what is listed no longer is
+    /// closed. Gives all of that.
+    pub fn relist(&mut self) -> Vec<Arc<Instrument>> {
+        let mut catalogue = Catalogue::default();
+        for known in &self.instruments {
+            catalogue.put(known);
+        }
+        let old = std::mem::take(&mut self.instruments);
+        self.instruments = self.listed();
+        let is_gone = |i: &&Arc<Instrument>| !self.instruments.iter().any(|listed| listed.id == i.id);
+        let gone = old.iter().filter(is_gone);
+        let closed = gone.map(|i| Arc::new(Instrument { status: Status::Closed, ..(**i).clone() }));
+        let mut news: Vec<_> = closed.collect();
+        news.extend(self.instruments.iter().filter(|i| catalogue.put(i)).cloned());
+        for instrument in &news {
+            for at in 0..self.links.len() {
+                let wants = |w: &Want| w.instrument.id == instrument.id;
+                if self.links.get(at).is_some_and(|link| link.shard.wants.iter().any(wants)) {
+                    self.tell(at, Input::Define(instrument));
+                }
+            }
+        }
+        news
     }
 
     /// `channels` of all instruments.

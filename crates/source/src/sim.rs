@@ -200,3 +200,23 @@ pub struct SimBook {
     /// Best first.
     pub asks: Vec<Level>,
 }
+
+impl SimBook {
+    /// Whether these levels of a definition with other scales, best first, are its own.
+    pub fn has(&self, instrument: &Instrument, bids: &[Level], asks: &[Level]) -> bool {
+        let (ours, theirs) = (&self.instrument, instrument);
+        let wide = (ours.px_scale.max(theirs.px_scale), ours.qty_scale.max(theirs.qty_scale));
+        let number = |of: &Instrument, level: &Level| {
+            let px = model::rescale(level.px.0, of.px_scale, wide.0)?;
+            Some((px, model::rescale(level.qty.0, of.qty_scale, wide.1)?))
+        };
+        let side = |mine: &[Level], other: &[Level]| {
+            let same = |(a, b): (&Level, &Level)| {
+                let number = (number(ours, a), number(theirs, b));
+                number.0.is_some() && number.0 == number.1
+            };
+            mine.len() == other.len() && mine.iter().zip(other).all(same)
+        };
+        side(&self.bids, bids) && side(&self.asks, asks)
+    }
+}

@@ -1,17 +1,50 @@
 //! Payloads that come by the second or more seldom: statistics, bars, marks, funding, open interest, forced orders, ratios.
 
+use crate::listing;
 use crate::odd::Odd;
 use crate::parse::{Result, Seen, missing};
 use crate::product::Product;
-use model::{Bar, Body, DayStats, Decimal, Funding, Liquidation, LongShortRatio, OpenInterest, Side, Ts};
+use model::{
+    Bar, Body, DayStats, Decimal, Funding, Liquidation, LongShortRatio, OpenInterest, Side, Status, Ts,
+};
 use source::Cursor;
+
+/// What the venue says of a contract while it trades. Ticks and lots are not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// Whether it trades.
+    pub status: Status,
+    /// When it ends; of a perpetual far in the future.
+    pub delivery: Option<Ts>,
+}
+
+/// `{"e":"contractInfo","E":1760000002000,"s":"BTCUSDT_261225","ps":"BTCUSDT","ct":"CURRENT_QUARTER","dt":1798185600000,"ot":1760000000000,"cs":"TRADING","st":1}`
+///
+/// `bks` comes where the brackets of leverage changed.
+pub fn contract<'a>(c: &mut Cursor<'a>, odd: &mut Odd) -> Result<(Seen<'a>, Contract)> {
+    let mut seen = Seen { futures: Some(true), ..Seen::default() };
+    let (mut status, mut delivery) = (None, None);
+    c.object(|c, key| {
+        match key {
+            [b'e'] => seen.kind = c.str()?,
+            [b's'] => seen.symbol = c.str()?,
+            [b'E'] => seen.ts = Some(Ts::from_ms(c.i64()?)),
+            b"cs" => status = Some(listing::status(c.utf8()?)),
+            b"dt" => delivery = Some(c.i64()?).filter(|ms| *ms > 0).map(Ts::from_ms),
+            b"ps" | b"ct" | b"ot" | b"bks" | b"st" => c.skip().map(drop)?,
+            other => odd.note("contractInfo", other, c.skip()?),
+        }
+        Ok(())
+    })?;
+    Ok((seen, Contract { status: status.ok_or(missing("cs"))?, delivery }))
+}
 
 /// What an answer tells, and the venue's time of it.
 pub type Told = (Option<Ts>, Body);
 
 /// `{"e":"24hrTicker","E":1760000001000,"s":"BTCUSDT","p":"1000.10","P":"1.587","w":"63800.50","x":"63000.00","c":"64000.10","Q":"0.01000000","b":"64000.00","B":"1.20000000","a":"64000.10","A":"0.80000000","o":"63000.00","h":"64500.00","l":"62800.00","v":"15000.00000000","q":"955000000.00000000","O":1759913601000,"C":1760000001000,"F":40000,"L":50004,"n":10005}`
 ///
-/// Futures have no `x`, `b`, `B`, `a`, `A`. COIN-M counts contracts in `v` and base coins in `q`, so that there is no
+/// The short `24hrMiniTicker` has `c`, `o`, `h`, `l`, `v` and `q` alone. Futures have no `x`, `b`, `B`, `a`, `A`. COIN-M counts contracts in `v` and base coins in `q`, so that there is no
 /// turnover in quote currency.
 pub fn day_stats<'a>(c: &mut Cursor<'a>, product: &Product, odd: &mut Odd) -> Result<(Seen<'a>, Body)> {
     let (mut stats, mut seen) = (DayStats::default(), Seen { futures: Some(true), ..Seen::default() });
@@ -39,6 +72,9 @@ pub fn day_stats<'a>(c: &mut Cursor<'a>, product: &Product, odd: &mut Odd) -> Re
         }
         Ok(())
     })?;
+    if seen.kind == b"24hrMiniTicker" {
+        seen.futures = None;
+    }
     if product.inverse {
         stats.turnover = None;
     }

@@ -88,6 +88,7 @@ pub static SPEC: Spec = Spec {
         // Counted each 5 minutes, asked for each minute; one in two may fail.
         offers(Channel::LongShortRatio, Proof::None, Some(720_000)),
         offers(Channel::Liquidations, Proof::None, None),
+        offers(Channel::Status, Proof::None, None),
         offers(Channel::Instruments, Proof::None, None),
     ],
     frame_bytes_max: 32 << 20,

@@ -144,6 +144,7 @@ impl Product {
             | Channel::Quote
             | Channel::DayStats
             | Channel::Bars
+            | Channel::Status
             | Channel::Instruments => true,
             _ => false,
         }

@@ -17,12 +17,16 @@ pub enum Kind {
     Top,
     /// Statistics of 24 hours.
     DayStats,
+    /// The short ones.
+    MiniStats,
     /// Bars.
     Bar,
     /// Mark price, index price, funding.
     Mark,
     /// Forced orders.
     Forced,
+    /// Whether contracts trade, and until when.
+    Contract,
 }
 
 impl Kind {
@@ -36,6 +40,7 @@ impl Kind {
             b"bookTicker" => Some(Self::Quote),
             b"depth" => Some(Self::Depth),
             b"ticker" => Some(Self::DayStats),
+            b"miniTicker" => Some(Self::MiniStats),
             b"markPrice" | b"markPrice@1s" => Some(Self::Mark),
             b"forceOrder" => Some(Self::Forced),
             _ if rest.starts_with(b"depth@") => Some(Self::Depth),
@@ -53,9 +58,11 @@ impl Kind {
             b"bookTicker" => Some(Self::Quote),
             b"depthUpdate" => Some(Self::Depth),
             b"24hrTicker" => Some(Self::DayStats),
+            b"24hrMiniTicker" => Some(Self::MiniStats),
             b"kline" => Some(Self::Bar),
             b"markPriceUpdate" => Some(Self::Mark),
             b"forceOrder" => Some(Self::Forced),
+            b"contractInfo" => Some(Self::Contract),
             _ => None,
         }
     }
@@ -68,9 +75,11 @@ impl Kind {
             Self::Quote => b"bookTicker",
             Self::Depth | Self::Top => b"depthUpdate",
             Self::DayStats => b"24hrTicker",
+            Self::MiniStats => b"24hrMiniTicker",
             Self::Bar => b"kline",
             Self::Mark => b"markPriceUpdate",
             Self::Forced => b"forceOrder",
+            Self::Contract => b"contractInfo",
         }
     }
 }
@@ -114,7 +123,7 @@ mod tests {
             ("btcusdt@depth5", Some(Kind::Top)),
             ("btcusdt@kline_1m", Some(Kind::Bar)),
             ("btcusdt@markPrice@1s", Some(Kind::Mark)),
-            ("btcusdt@miniTicker", None),
+            ("btcusdt@miniTicker", Some(Kind::MiniStats)),
             ("btcusdt@depthSnapshot", None),
             ("!ticker@arr", None),
             ("btcusdt", None),

@@ -1,6 +1,7 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod defined;
 mod frames;
 mod look;
 mod poll;
@@ -8,12 +9,13 @@ mod quiet;
 mod resolve;
 mod wants;
 
+use crate::cold::Contract;
 use crate::odd::Odd;
 use crate::parse::Sides;
 use crate::product::{PRODUCTS, Product};
 use crate::route::by_url;
 use crate::subscribe::{self, Subscriptions};
-use crate::table::{Request, Table};
+use crate::table::{Request, Table, Told};
 use books::{Change, Snapshots};
 pub(crate) use look::Look;
 use model::{Channel, Event, GapCause, LaneFact, Ts};
@@ -25,11 +27,15 @@ use source::{Action, Input, Malformed, Session, Shard, What};
 const TIMER_SUBSCRIBE: u64 = 0;
 /// The next question of the first poll; those of the others follow.
 const TIMER_POLL: u64 = 1;
+/// The listing, where the venue tells of instruments by it alone.
+const TIMER_LISTING: u64 = 8;
 /// A book: this and the place of the instrument.
 const TIMER_BOOK: u64 = 16;
 /// Set in the tags of the first poll, the bits above it in those of the others; else a tag is the place of a book's
 /// instrument.
 const TAG_POLL: u64 = 1 << 31;
+/// The tag of requests for the listing.
+const TAG_LISTING: u64 = 1 << 48;
 /// How long after a refusal the next try is made, in ms; doubled with each.
 const REFUSED_MS: u64 = 5_000;
 /// The longest wait between two tries, in ms.
@@ -52,6 +58,8 @@ pub struct BinanceSession {
     sides: Sides,
     /// What a frame holds, until its end was read.
     made: Vec<Event>,
+    /// What a frame says of contracts, by their places and with its time, until its end was read.
+    contracts: Vec<(usize, Contract, Option<Ts>)>,
     /// The change of a book that a frame holds, until its end was read; the levels are in `sides`.
     change: Option<Change>,
     /// The frame at hand says that the connection will end.
@@ -88,6 +96,7 @@ impl BinanceSession {
             odd: Odd::default(),
             sides: Sides::default(),
             made: Vec::new(),
+            contracts: Vec::new(),
             change: None,
             leaving: false,
             snapshots: Snapshots::default(),
@@ -114,6 +123,7 @@ impl Session for BinanceSession {
                 self.odd.tell(out);
             }
             Input::Wake { timer: TIMER_SUBSCRIBE } => self.subscribe(now, out),
+            Input::Wake { timer: TIMER_LISTING } => self.ask_listing(now, out),
             Input::Wake { timer } => match timer.checked_sub(TIMER_BOOK) {
                 Some(at) => self.book_timer(at as usize, now, out),
                 None => self.poll((timer - TIMER_POLL) as usize, now, out),
@@ -124,7 +134,7 @@ impl Session for BinanceSession {
                     self.start_over(at, "the book was found wrong and begins anew", now, out);
                 }
             }
-            Input::Define(instrument) => self.table.define(instrument),
+            Input::Define(instrument) => self.define(instrument, now, out),
             Input::Resync { .. } => {}
             Input::Subscribe(wants) => self.wanted_too(wants, now, out),
             Input::Unsubscribe(wants) => self.wanted_no_longer(wants, now, out),
@@ -152,6 +162,7 @@ impl BinanceSession {
         if self.shard.path.is_none() {
             self.polls = Polls::default();
             self.poll_all(now, out);
+            self.ask_listing(now, out);
         } else {
             self.streams.begin();
             self.subscribe(now, out);
@@ -166,6 +177,7 @@ impl BinanceSession {
             listed.gap(GapCause::Disconnected, None, now, out);
             listed.held = None;
             listed.last_ids = [None; 2];
+            listed.told = Told::default();
             listed.quiet = Quiet::default();
             listed.request = Request::default();
         }
@@ -188,12 +200,14 @@ impl BinanceSession {
         for at in &batch {
             let lanes = self.streams.streams().get(*at).map(|s| s.lanes.as_slice()).unwrap_or_default();
             for (place, channel) in lanes {
-                let fact = match refusal {
-                    None => LaneFact::Acked,
-                    Some((code, words)) => LaneFact::Refused(format!("{words} (code {code})").into()),
-                };
-                let Some(listed) = self.table.get(*place) else { continue };
-                listed.fact(*channel, fact, now, out);
+                let Some(listed) = self.table.get_mut(*place) else { continue };
+                match refusal {
+                    None => listed.acked(*channel, now, out),
+                    Some((code, words)) => {
+                        let fact = LaneFact::Refused(format!("{words} (code {code})").into());
+                        listed.fact(*channel, fact, now, out);
+                    }
+                }
                 if *channel == Channel::Book && refusal.is_none() && listed.is_untimed() {
                     books::arm(*place, now, out);
                 }
@@ -210,6 +224,7 @@ impl BinanceSession {
 
     fn reply(&mut self, tag: Option<u64>, path: &str, answer: Answer<'_>, now: Ts, out: &mut Vec<Action>) {
         match tag {
+            Some(TAG_LISTING) => self.listing_answer(answer, now, out),
             Some(tag) if self.poll_reply(tag, answer, now, out) => {}
             Some(tag) => self.snapshot_answer(tag as usize, answer, now, out),
             None if path.is_empty() || path.contains("/depth") => self.found_snapshot(path, answer, now, out),

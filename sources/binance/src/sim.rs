@@ -12,6 +12,7 @@ mod world;
 use crate::product::PRODUCTS;
 use model::Ts;
 use peers::Peers;
+use source::market::Change;
 use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
 use world::World;
 
@@ -60,11 +61,24 @@ impl BinanceSim {
                 Beat::Move(_) if self.tape => {}
                 Beat::Move(at) => self.step(at, out),
                 Beat::Tick(at, ticks) => {
+                    self.change(ticks * TICK_MS, at, out);
                     for world in self.worlds.iter_mut().filter(|_| !self.tape) {
                         world.tick(ticks, &self.peers, out, at);
                     }
                     self.peers.age(at, out);
                 }
+            }
+        }
+    }
+
+    /// Changes an instrument of each section where it is time; not while the markets stand still.
+    fn change(&mut self, ms: u64, at: Ts, out: &mut Vec<SimAction>) {
+        let Some(change) = Change::at(ms).filter(|_| !self.tape && !self.pulse.is_paused()) else { return };
+        for world in &mut self.worlds {
+            let Some(place) = world.change(change) else { continue };
+            world.tell_contract(place, &self.peers, out, at);
+            if change == Change::Delist {
+                world.delist(place);
             }
         }
     }

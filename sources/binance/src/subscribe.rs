@@ -11,6 +11,14 @@ const STREAMS_PER_FRAME: usize = 200;
 /// How long the venue may take to answer a frame, in ms; then it is sent again.
 pub const ANSWER_MS: u64 = 15_000;
 
+/// The stream that tells of contracts.
+const CONTRACTS: &str = "!contractInfo";
+
+/// Whether a channel tells what the listing holds.
+pub const fn is_listed(channel: Channel) -> bool {
+    matches!(channel, Channel::Status | Channel::Instruments)
+}
+
 /// The stream that carries a channel; `None` where it comes by REST or not at all.
 pub fn stream(
     product: &Product,
@@ -31,6 +39,8 @@ pub fn stream(
         Channel::Bars => &format!("kline_{}", options.bar_interval),
         Channel::MarkPrice | Channel::IndexPrice | Channel::Funding => "markPrice@1s",
         Channel::Liquidations => "forceOrder",
+        // Of spot the listing alone tells.
+        Channel::Status | Channel::Instruments => return product.futures.then(|| CONTRACTS.to_owned()),
         _ => return None,
     };
     Some(format!("{}@{suffix}", instrument.symbol.to_lowercase()))
@@ -44,16 +54,10 @@ pub fn shards(wants: &[Want], options: &Options) -> Vec<Shard> {
         if !product.offers(&want.instrument, want.channel) || *want.instrument.venue != *crate::NAME {
             continue;
         }
-        let (path, name, max) = match want.channel {
-            Channel::Instruments => continue,
-            // One session an endpoint, so that one keeps count of the weight.
-            Channel::OpenInterest | Channel::LongShortRatio => {
-                (None, want.instrument.symbol.to_string(), usize::MAX)
-            }
-            channel => {
-                let name = stream(product, &want.instrument, channel, options).unwrap_or_default();
-                (Some(product.path(channel)), name, product.streams_max)
-            }
+        let (path, name, max) = match stream(product, &want.instrument, want.channel, options) {
+            Some(name) => (Some(product.path(want.channel)), name, product.streams_max),
+            // Asked for by REST: one session an endpoint, so that one keeps count of the weight.
+            None => (None, want.instrument.symbol.to_string(), usize::MAX),
         };
         let fits = |(shard, names): &&mut (Shard, BTreeSet<String>)| {
             shard.endpoint == product.endpoint
@@ -272,10 +276,11 @@ mod tests {
         let expected = [
             "0 /stream 7",
             "1 /public/stream 4",
-            "2 /stream 10",
-            "1 /market/stream 7",
+            "2 /stream 12",
+            "1 /market/stream 9",
             "1 poll 2",
             "2 poll 1",
+            "0 poll 2",
         ];
         assert_eq!(seen, expected);
     }

@@ -8,7 +8,9 @@ use crate::session::Quiet;
 use crate::sync::{Chain, Span};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{Body, Channel, Event, Flags, Gap, GapCause, Instrument, InstrumentId, LaneFact, Stamp, Ts};
+use model::{
+    Body, Channel, Event, Flags, Gap, GapCause, Instrument, InstrumentId, LaneFact, Stamp, Status, Ts,
+};
 use source::{Action, Malformed, refit};
 use std::sync::Arc;
 
@@ -100,6 +102,15 @@ impl Waiting {
     }
 }
 
+/// What was told of a definition on this connection.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The status that was told last.
+    pub status: Option<Status>,
+    /// Whether its lanes were acknowledged: of status, of definitions.
+    pub acked: [bool; 2],
+}
+
 /// One instrument.
 #[derive(Debug)]
 pub struct Listed {
@@ -115,8 +126,12 @@ pub struct Listed {
     pub quiet: Quiet,
     /// The snapshots that the book asks for.
     pub request: Request,
+    /// What was told of its definition on this connection.
+    pub told: Told,
     /// The last print and the last merged print.
     pub last_ids: [Option<u64>; 2],
+    /// Whether the long statistics of 24 hours came, beside which the short ones are no news.
+    long_stats: bool,
     widened: u8,
     /// A bit for each channel.
     wanted: u32,
@@ -131,6 +146,12 @@ impl Listed {
             }
             Book::Idle | Book::Live(_) => false,
         }
+    }
+
+    /// Whether statistics are the short ones of an instrument that has had long ones.
+    pub const fn is_short_beside_long(&mut self, short: bool) -> bool {
+        self.long_stats |= !short;
+        short && self.long_stats
     }
 
     /// Whether somebody wants this channel of it; in a recording all are wanted.
@@ -149,8 +170,47 @@ impl Listed {
     }
 
     /// Nobody wants it any longer.
-    pub const fn unwant(&mut self, channel: Channel) {
+    pub fn unwant(&mut self, channel: Channel) {
         self.wanted &= !(1 << channel as u32);
+        match channel {
+            Channel::Status => (self.told.status, self.told.acked[0]) = (None, false),
+            Channel::Instruments => self.told.acked[1] = false,
+            _ => {}
+        }
+    }
+
+    /// Puts a definition in force and tells it where that is wanted and it is another. A book may hold prices finer than
+    /// the tick of today: scales never get coarser, but for those that were guessed.
+    pub fn redefine(&mut self, made: &Instrument, ts: Option<Ts>, now: Ts, out: &mut Vec<Action>) {
+        let old = &self.instrument;
+        let finest = |ours: u8, new: u8| if old.tick.is_some() { ours.max(new) } else { new };
+        let scales = (finest(old.px_scale, made.px_scale), finest(old.qty_scale, made.qty_scale));
+        let made = made.rescaled(scales.0, scales.1).unwrap_or_else(|| made.clone());
+        if **old != made {
+            self.instrument = Arc::new(made);
+            self.widened = 0;
+            if self.wants(Channel::Instruments) {
+                self.emit(Channel::Instruments, ts, now, Body::Instrument, out);
+            }
+        }
+    }
+
+    /// The venue takes a subscription. The status of an instrument stands in its definition, but not in one made up from a
+    /// symbol, which has no tick; later the venue tells it where it changes.
+    pub fn acked(&mut self, channel: Channel, now: Ts, out: &mut Vec<Action>) {
+        self.fact(channel, LaneFact::Acked, now, out);
+        if channel == Channel::Status && self.instrument.tick.is_some() {
+            self.tell_status(None, now, out);
+        }
+    }
+
+    /// Says whether it trades by the definition in force, where that is wanted and news.
+    pub fn tell_status(&mut self, ts: Option<Ts>, now: Ts, out: &mut Vec<Action>) {
+        let status = &self.instrument.status;
+        if self.wants(Channel::Status) && self.told.status.as_ref() != Some(status) {
+            self.told.status = Some(status.clone());
+            self.emit(Channel::Status, ts, now, Body::Status(status.clone()), out);
+        }
     }
 
     /// Takes a wider definition that holds the number which did not fit.
@@ -265,7 +325,9 @@ impl Table {
                 held: None,
                 quiet: Quiet::default(),
                 request: Request::default(),
+                told: Told::default(),
                 last_ids: [None; 2],
+                long_stats: false,
                 widened: 0,
                 wanted: if self.growing { u32::MAX } else { 0 },
             }),
@@ -273,15 +335,12 @@ impl Table {
         at
     }
 
-    /// Puts a definition in force that came from outside.
-    pub fn define(&mut self, instrument: &Arc<Instrument>) {
-        let Some(product) = Product::named(&instrument.product) else { return };
-        let map = self.by_symbol.get(product.endpoint);
-        let known = map.is_some_and(|map| map.contains_key(instrument.symbol.as_bytes()));
+    /// The place of the instrument of a definition that came from outside; in a recording an unknown one is added.
+    pub fn defined(&mut self, instrument: &Arc<Instrument>) -> Option<usize> {
+        let product = Product::named(&instrument.product).filter(|_| *instrument.venue == *NAME)?;
+        let known = self.by_symbol.get(product.endpoint)?.get(instrument.symbol.as_bytes());
         let room = self.growing && self.all.len() < LISTED_MAX;
-        if *instrument.venue == *NAME && (known || room) {
-            self.put(product, instrument);
-        }
+        known.copied().or_else(|| room.then(|| self.put(product, instrument)))
     }
 
     /// The instrument at a place.

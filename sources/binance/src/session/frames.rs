@@ -29,6 +29,7 @@ impl BinanceSession {
         match read {
             Ok(()) => {
                 out.extend(self.made.drain(..).map(Action::Emit));
+                self.contracts_told(now, out);
                 if std::mem::take(&mut self.leaving) {
                     let why = "the venue says that it will close the connection".to_owned();
                     out.push(Action::Close { fault: Fault::Planned, why });
@@ -39,6 +40,7 @@ impl BinanceSession {
             }
             Err(fault) => {
                 self.made.clear();
+                self.contracts.clear();
                 self.change = None;
                 self.leaving = false;
                 self.unreadable(bytes, fault, now, out);
@@ -88,7 +90,15 @@ impl BinanceSession {
                 self.changed(&Change { at: route.at, span, ts, payload }, bytes, now, out);
                 return Some(());
             }
-            Kind::Top | Kind::DayStats | Kind::Bar | Kind::Mark | Kind::Forced => return None,
+            Kind::Top
+            | Kind::DayStats
+            | Kind::MiniStats
+            | Kind::Bar
+            | Kind::Mark
+            | Kind::Forced
+            | Kind::Contract => {
+                return None;
+            }
         };
         listed.emit(channel, ts, now, body, out);
         Some(())
@@ -237,6 +247,7 @@ impl BinanceSession {
             Fit::Section => {
                 // In a recording of several sections: the same stream of another section.
                 self.made.clear();
+                self.contracts.clear();
                 self.change = None;
                 let product = self.section(seen.symbol, seen.futures, None);
                 let Some(at) = self.table.place(product, seen.symbol) else { return Ok(()) };
@@ -279,7 +290,7 @@ impl BinanceSession {
         now: Ts,
         out: &mut Vec<Action>,
     ) -> Result<Seen<'a>> {
-        let Self { table, odd, sides, made, change, .. } = self;
+        let Self { table, odd, sides, made, contracts, change, .. } = self;
         let Some(listed) = table.get_mut(route.at) else { return Err(missing("symbol")) };
         let instrument = &listed.instrument;
         let (channel, (seen, body)) = match route.kind {
@@ -320,9 +331,21 @@ impl BinanceSession {
                 let body = Snapshot { seq: Some(last), levels: sides.levels(), checksum: None, epoch: 0 };
                 (Channel::BookTop, (seen, Body::Snapshot(body)))
             }
-            Kind::DayStats => (Channel::DayStats, cold::day_stats(c, listed.product, odd)?),
+            Kind::DayStats | Kind::MiniStats => {
+                let (seen, body) = cold::day_stats(c, listed.product, odd)?;
+                if listed.is_short_beside_long(route.kind == Kind::MiniStats) {
+                    out.push(Action::Control("event_not_used"));
+                    return Ok(seen);
+                }
+                (Channel::DayStats, (seen, body))
+            }
             Kind::Bar => (Channel::Bars, cold::bar(c, listed.product, odd)?),
             Kind::Forced => (Channel::Liquidations, cold::liquidation(c, odd)?),
+            Kind::Contract => {
+                let (seen, contract) = cold::contract(c, odd)?;
+                contracts.push((route.at, contract, seen.ts));
+                return Ok(seen);
+            }
             Kind::Mark => {
                 let (seen, marks) = cold::marks(c, odd)?;
                 let mut push = |channel, body| {

@@ -78,7 +78,8 @@ impl<'a> Look<'a> {
         match self.kind {
             b"depthUpdate" => Some(self.has.before || self.has.futures),
             b"trade" | b"aggTrade" | b"24hrTicker" => Some(!self.has.spot),
-            b"bookTicker" | b"markPriceUpdate" | b"forceOrder" => Some(true),
+            b"24hrMiniTicker" => Some(self.has.section.is_some()),
+            b"bookTicker" | b"markPriceUpdate" | b"forceOrder" | b"contractInfo" => Some(true),
             b"" => Some(false),
             // Spot writes eight digits behind the point, always.
             _ => self.digits.map(|digits| digits != 8),
@@ -126,8 +127,7 @@ pub(super) fn payload_of(bytes: &[u8]) -> Cursor<'_> {
 pub(super) fn is_known_event(name: &[u8]) -> bool {
     matches!(
         name,
-        b"24hrMiniTicker"
-            | b"1hTicker"
+        b"1hTicker"
             | b"4hTicker"
             | b"1dTicker"
             | b"avgPrice"
@@ -136,7 +136,6 @@ pub(super) fn is_known_event(name: &[u8]) -> bool {
             | b"continuous_kline"
             | b"indexPrice_kline"
             | b"markPrice_kline"
-            | b"contractInfo"
             | b"compositeIndex"
             | b"assetIndexUpdate"
             | b"indexPriceUpdate"

@@ -36,7 +36,7 @@ impl BinanceSession {
         let quiet_ms = polled.or(spec.quiet_ms);
         listed.fact(channel, LaneFact::Asked { proof: spec.proof, quiet_ms }, now, out);
         if acked {
-            listed.fact(channel, LaneFact::Acked, now, out);
+            listed.acked(channel, now, out);
         }
         if channel == Channel::Book {
             listed.book = Book::Waiting(Waiting::default());
@@ -60,7 +60,12 @@ impl BinanceSession {
         }
         match self.shard.path {
             Some(_) => self.subscribe(now, out),
-            None => self.poll_all(now, out),
+            None => {
+                self.poll_all(now, out);
+                if wants.iter().any(|want| subscribe::is_listed(want.channel)) {
+                    self.ask_listing(now, out);
+                }
+            }
         }
     }
 

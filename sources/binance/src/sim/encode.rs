@@ -2,6 +2,7 @@
 
 use super::bars::Bar;
 use super::feeds::best_levels;
+use super::rows::{ONBOARD_MS, Row};
 use super::world::Print;
 use model::{Decimal, Level, Px, Qty, Side, Ts, write_mantissa};
 use source::market::Listed;
@@ -15,30 +16,34 @@ const CONTRACT: i128 = 100;
 /// How often funding is paid, in ms.
 const FUNDING_MS: i64 = 28_800_000;
 
-/// A mantissa with all digits of its scale.
+/// A number with so many digits behind the point at least.
 pub(super) fn padded(mantissa: i64, scale: u8, digits: usize) -> String {
     let mut text = Vec::with_capacity(24);
     write_mantissa(mantissa, scale, &mut text);
     let mut text = String::from_utf8_lossy(&text).into_owned();
     let have = text.split_once('.').map_or(0, |(_, digits)| digits.len());
-    let want = usize::from(scale).max(digits);
-    if want > 0 && have == 0 {
+    if digits > 0 && have == 0 {
         text.push('.');
     }
-    text.push_str(&"0".repeat(want.saturating_sub(have)));
+    text.push_str(&"0".repeat(digits.saturating_sub(have)));
     text
 }
 
-fn digits(one: &Listed) -> usize {
-    if &*one.instrument.product == "spot" { SPOT_DIGITS } else { 0 }
+/// How many digits the venue writes of numbers in such steps.
+fn digits(one: &Listed, step: Option<Decimal>) -> usize {
+    if is_futures(one) { usize::from(step.map_or(0, Decimal::scale)) } else { SPOT_DIGITS }
 }
 
 pub(super) fn px(one: &Listed, px: Px) -> String {
-    padded(px.0, one.instrument.px_scale, digits(one))
+    padded(px.0, one.instrument.px_scale, digits(one, one.instrument.tick))
 }
 
 pub(super) fn qty(one: &Listed, qty: Qty) -> String {
-    padded(qty.0, one.instrument.qty_scale, digits(one))
+    padded(qty.0, one.instrument.qty_scale, digits(one, one.instrument.lot))
+}
+
+fn is_futures(one: &Listed) -> bool {
+    &*one.instrument.product != "spot"
 }
 
 fn levels(one: &Listed, levels: impl IntoIterator<Item = Level>) -> String {
@@ -58,6 +63,11 @@ pub(super) fn is_inverse(one: &Listed) -> bool {
 /// The section's number in payloads of futures.
 fn section(one: &Listed) -> u8 {
     if is_inverse(one) { 2 } else { 1 }
+}
+
+/// What payloads of futures end with since both sections share streams of all instruments.
+fn marks_of(one: &Listed) -> String {
+    if is_futures(one) { format!(",\"ps\":\"{}\",\"st\":{}", pair(one), section(one)) } else { String::new() }
 }
 
 fn pair(one: &Listed) -> &str {
@@ -187,7 +197,7 @@ pub(super) fn depth(one: &Listed, bids: &[Level], asks: &[Level], id: u64, futur
 /// The change since the market opened in percent, with three digits.
 pub(super) fn percent(one: &Listed) -> String {
     let open = one.range.0.0.max(1);
-    padded((one.last.0.0 - open).saturating_mul(100_000) / open, 3, 0)
+    padded((one.last.0.0 - open).saturating_mul(100_000) / open, 3, 3)
 }
 
 pub(super) fn ticker(one: &Listed, futures: bool, now: Ts) -> String {
@@ -212,9 +222,35 @@ pub(super) fn ticker(one: &Listed, futures: bool, now: Ts) -> String {
     let range = format!("\"o\":\"{}\",\"h\":\"{}\",\"l\":\"{}\"", px(one, open), px(one, high), px(one, low));
     let first = if n == 0 { -1 } else { 1 };
     format!(
-        "{{{head},{spot}\"c\":\"{last}\",\"Q\":\"{}\",{range},\"v\":\"{volume}\",\"q\":\"{turnover}\",\"O\":{},\"C\":{ms},\"F\":{first},\"L\":{n},\"n\":{n}}}",
+        "{{{head},{spot}\"c\":\"{last}\",\"Q\":\"{}\",{range},\"v\":\"{volume}\",\"q\":\"{turnover}\",\"O\":{},\"C\":{ms},\"F\":{first},\"L\":{n},\"n\":{n}{}}}",
         qty(one, one.last.1),
         ms - 86_400_000,
+        marks_of(one),
+    )
+}
+
+/// The short statistics of 24 hours.
+pub(super) fn mini_ticker(one: &Listed, now: Ts) -> String {
+    let (open, high, low) = one.range;
+    let (volume, turnover) = sums(one, one.volume, one.turnover);
+    let [last, open, high, low] = [one.last.0, open, high, low].map(|p| px(one, p));
+    format!(
+        "{{\"e\":\"24hrMiniTicker\",\"E\":{},\"s\":\"{}\",\"c\":\"{last}\",\"o\":\"{open}\",\"h\":\"{high}\",\"l\":\"{low}\",\"v\":\"{volume}\",\"q\":\"{turnover}\"{}}}",
+        now.as_ms(),
+        one.instrument.symbol,
+        marks_of(one),
+    )
+}
+
+/// What is told of a contract when it changes.
+pub(super) fn contract(one: &Listed, row: &Row, now: Ts) -> String {
+    let (kind, date) = row.contract();
+    format!(
+        "{{\"e\":\"contractInfo\",\"E\":{},\"s\":\"{}\",\"ct\":\"{kind}\",\"dt\":{date},\"ot\":{ONBOARD_MS},\"cs\":\"{}\"{}}}",
+        now.as_ms(),
+        one.instrument.symbol,
+        row.status,
+        marks_of(one),
     )
 }
 
@@ -281,7 +317,8 @@ pub(super) fn liquidation(one: &Listed, print: &Print, now: Ts) -> String {
     let (ms, symbol, price, quantity) =
         (now.as_ms(), &one.instrument.symbol, px(one, print.px), qty(one, print.qty));
     format!(
-        "{{\"e\":\"forceOrder\",\"E\":{ms},\"o\":{{\"s\":\"{symbol}\",\"S\":\"{side}\",\"o\":\"LIMIT\",\"f\":\"IOC\",\"q\":\"{quantity}\",\"p\":\"{price}\",\"ap\":\"{price}\",\"X\":\"FILLED\",\"l\":\"{quantity}\",\"z\":\"{quantity}\",\"T\":{}}}}}",
-        print.ts.as_ms()
+        "{{\"e\":\"forceOrder\",\"E\":{ms},\"o\":{{\"s\":\"{symbol}\",\"S\":\"{side}\",\"o\":\"LIMIT\",\"f\":\"IOC\",\"q\":\"{quantity}\",\"p\":\"{price}\",\"ap\":\"{price}\",\"X\":\"FILLED\",\"l\":\"{quantity}\",\"z\":\"{quantity}\",\"T\":{}}}{}}}",
+        print.ts.as_ms(),
+        marks_of(one),
     )
 }

@@ -7,7 +7,11 @@ use super::world::{Print, World, best_first};
 use crate::product::Product;
 use model::{Instrument, Level, Px, Qty, Side, Ts};
 use source::SimAction;
+use source::market::Listed;
 use std::collections::BTreeMap;
+
+/// Where the sections of futures are.
+const FUTURES: [usize; 2] = [1, 2];
 
 /// Changes that one depth stream has not told yet.
 #[derive(Debug)]
@@ -42,7 +46,14 @@ pub(super) struct Tell<'a> {
 impl Tell<'_> {
     /// Sends a payload to everybody who hears the stream; it is only made where somebody does.
     fn push(&mut self, instrument: &Instrument, kind: &str, payload: impl FnOnce() -> String) {
-        self.peers.push(self.product, instrument, kind, self.out, payload);
+        let stream = format!("{}@{kind}", instrument.symbol.to_lowercase());
+        self.peers.push(&[self.product.endpoint], &stream, self.out, payload);
+    }
+
+    /// Sends a payload to everybody who hears a stream of all instruments: at both sections of futures it carries both.
+    fn push_to_all(&mut self, stream: &str, payload: impl FnOnce() -> String) {
+        let endpoints: &[usize] = if self.product.futures { &FUTURES } else { &[self.product.endpoint] };
+        self.peers.push(endpoints, stream, self.out, payload);
     }
 }
 
@@ -71,6 +82,7 @@ impl World {
             if print.forced && now.ms_since(state.forced) >= 1_000 {
                 state.forced = now;
                 tell.push(&one.instrument, "forceOrder", || encode::liquidation(one, print, now));
+                tell.push_to_all("!forceOrder@arr", || encode::liquidation(one, print, now));
             }
         }
         let level = |(px, qty): (&Px, &Qty)| Level { px: *px, qty: *qty };
@@ -122,7 +134,7 @@ impl World {
     pub fn tick(&mut self, ticks: u64, peers: &Peers, out: &mut Vec<SimAction>, now: Ts) {
         let mut tell = Tell { product: self.product, peers, now, out };
         let each = |ms: u64| ticks.is_multiple_of((ms / TICK_MS).max(1));
-        for at in 0..self.states.len() {
+        for at in (0..self.states.len()).filter(|at| self.is_listed(*at)).collect::<Vec<_>>() {
             self.flush(at, |ms| ms > 0 && each(ms.into()), &mut tell);
             if each(100) {
                 self.tell_tops(at, &mut tell);
@@ -130,6 +142,61 @@ impl World {
             if each(1_000) {
                 self.tell_by_the_second(at, each(3_000), &mut tell);
             }
+        }
+        if each(1_000) {
+            self.tell_all(each(3_000), each(5_000), &mut tell);
+        }
+    }
+
+    /// A contract changed: on futures that is told.
+    pub fn tell_contract(&self, at: usize, peers: &Peers, out: &mut Vec<SimAction>, now: Ts) {
+        if let (true, Some(one), Some(row)) =
+            (self.product.futures, self.market.listed().get(at), self.rows.get(at))
+        {
+            let mut tell = Tell { product: self.product, peers, now, out };
+            tell.push_to_all("!contractInfo", || encode::contract(one, row, now));
+        }
+    }
+
+    /// The streams of all instruments: statistics of those that traded since, marks, and best levels that are others.
+    fn tell_all(&mut self, third: bool, fifth: bool, tell: &mut Tell<'_>) {
+        let (futures, now) = (self.product.futures, tell.now);
+        let (mut traded, mut all) = (Vec::new(), Vec::new());
+        for ((one, state), row) in self.market.listed().iter().zip(&mut self.states).zip(&self.rows) {
+            if !row.is_listed() {
+                continue;
+            }
+            if std::mem::replace(&mut state.told_to_all.0, one.trades) != one.trades {
+                traded.push(one);
+            }
+            all.push(one);
+            let Some(best) = state.best.filter(|best| fifth && futures && state.told_to_all.1 != Some(*best))
+            else {
+                continue;
+            };
+            state.told_to_all.1 = Some(best);
+            let id = state.id;
+            tell.push_to_all("!bookTicker", || encode::quote(one, best, id, futures, now));
+        }
+        let array = |all: &[&Listed], row: fn(&Listed, bool, Ts) -> String| {
+            let rows: Vec<String> = all.iter().map(|one| row(one, futures, now)).collect();
+            format!("[{}]", rows.join(","))
+        };
+        if !traded.is_empty() {
+            tell.push_to_all("!miniTicker@arr", || {
+                array(&traded, |one, _, now| encode::mini_ticker(one, now))
+            });
+        }
+        if !futures {
+            return;
+        }
+        if !traded.is_empty() {
+            tell.push_to_all("!ticker@arr", || array(&traded, encode::ticker));
+        }
+        let endpoint = [self.product.endpoint];
+        for stream in ["!markPrice@arr@1s", "!markPrice@arr"].iter().take(1 + usize::from(third)) {
+            let rows = || array(&all, |one, _, now| encode::mark(one, now));
+            tell.peers.push(&endpoint, stream, tell.out, rows);
         }
     }
 
@@ -141,6 +208,7 @@ impl World {
         };
         let instrument = &one.instrument;
         tell.push(instrument, "ticker", || encode::ticker(one, futures, now));
+        tell.push(instrument, "miniTicker", || encode::mini_ticker(one, now));
         for name in tell.peers.bar_intervals(self.product, instrument) {
             let Some(series) = state.bars.series(&name, futures, one.last.0, &state.prints, now) else {
                 continue;
@@ -170,7 +238,7 @@ impl World {
 }
 
 /// The best levels of a book on both sides.
-pub(super) fn best_levels(one: &source::market::Listed, depth: usize) -> (Vec<Level>, Vec<Level>) {
+pub(super) fn best_levels(one: &Listed, depth: usize) -> (Vec<Level>, Vec<Level>) {
     let (mut bids, mut asks) = best_first(one);
     bids.truncate(depth);
     asks.truncate(depth);

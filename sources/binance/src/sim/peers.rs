@@ -126,7 +126,8 @@ impl Peers {
         let Some(client) = self.clients.get_mut(&peer) else { return };
         client.streams.insert(stream.to_owned());
         let market = !["trade", "depth", "bookTicker", "rpiDepth"].iter().any(|kind| {
-            stream.split('@').nth(1).is_some_and(|s| s == *kind || *kind == "depth" && s.starts_with("depth"))
+            let name = stream.split('@').nth(1).or_else(|| stream.strip_prefix('!'));
+            name.is_some_and(|s| s == *kind || *kind == "depth" && s.starts_with("depth"))
         });
         if client.market_only.is_some_and(|only| only != market) {
             return;
@@ -142,16 +143,16 @@ impl Peers {
     /// Sends a payload to everybody who hears the stream; it is only made where somebody does.
     pub fn push(
         &self,
-        product: &Product,
-        instrument: &Instrument,
-        kind: &str,
+        endpoints: &[usize],
+        stream: &str,
         out: &mut Vec<SimAction>,
         payload: impl FnOnce() -> String,
     ) {
-        let stream = format!("{}@{kind}", instrument.symbol.to_lowercase());
-        let Some(peers) = self.by_stream.get(product.endpoint).and_then(|map| map.get(&stream)) else {
+        let heard = |at: &usize| self.by_stream.get(*at).and_then(|map| map.get(stream));
+        let mut peers = endpoints.iter().filter_map(heard).flatten().peekable();
+        if peers.peek().is_none() {
             return;
-        };
+        }
         let payload = payload();
         for peer in peers {
             let Some(client) = self.clients.get(peer) else { continue };

@@ -140,7 +140,7 @@ impl World {
             "/time" => return ok(format!("{{\"serverTime\":{}}}", now.as_ms())),
             "/exchangeInfo" => return ok(rows::listing(self.product, &self.rows, now)),
             "/ticker/24hr" if !params.contains_key("symbol") => {
-                let rows: Vec<String> = self.market.listed().iter().map(|one| day(one, now)).collect();
+                let rows: Vec<String> = self.listed().map(|one| day(one, now)).collect();
                 return ok(format!("[{}]", rows.join(",")));
             }
             _ => {}

@@ -38,7 +38,8 @@ pub(super) fn topic(endpoint: usize, frame: &[u8]) -> Option<Topic> {
     read.ok()?;
     let look = Look::at(&data.unwrap_or(whole));
     let name = match stream {
-        Some(stream) => stream.contains('@').then(|| stream.to_owned())?,
+        Some("!serverShutdown") => return None,
+        Some(stream) => (stream.contains('@') || stream.starts_with('!')).then(|| stream.to_owned())?,
         None => bare(&look, interval)?,
     };
     let symbol = name.split('@').next().unwrap_or_default().to_uppercase();
@@ -64,6 +65,7 @@ fn bare(look: &Look<'_>, interval: &str) -> Option<String> {
         b"24hrMiniTicker" => "miniTicker",
         b"markPriceUpdate" => "markPrice",
         b"kline" => &format!("kline_{interval}"),
+        b"contractInfo" => return Some("!contractInfo".to_owned()),
         _ => return None,
     };
     Some(format!("{}@{suffix}", std::str::from_utf8(look.symbol).ok()?.to_lowercase()))
@@ -122,9 +124,10 @@ mod tests {
         for (endpoint, section) in ["spot", "usdm", "coinm"].into_iter().enumerate() {
             for frame in frames(section) {
                 let value: serde_json::Value = serde_json::from_str(&frame).unwrap();
-                let Some(stream) = value["stream"].as_str().filter(|s| s.contains('@')) else { continue };
+                let Some(stream) = value["stream"].as_str().filter(|s| !s.is_empty()) else { continue };
                 let market = ["@aggTrade", "@kline", "@ticker", "@markPrice", "@forceOrder"];
-                let market = stream.starts_with('!') || market.iter().any(|kind| stream.contains(kind));
+                let all = stream.starts_with('!') && stream != "!bookTicker";
+                let market = all || market.iter().any(|kind| stream.contains(kind));
                 let path = match (section, market) {
                     ("usdm", true) => "/market/stream",
                     ("usdm", false) => "/public/stream",
@@ -171,7 +174,7 @@ mod tests {
                 }
                 let at = (0..3).filter(|at| topic(*at, frame.as_bytes()).is_some()).collect::<Vec<_>>();
                 let expected = match section {
-                    _ if stream.starts_with('!') => vec![0, 1, 2],
+                    _ if stream.starts_with('!') || frame.contains("contractInfo") => vec![0, 1, 2],
                     // Their eight digits are a future's too, if a rare one.
                     "spot" if stream.contains("@kline") => vec![0, 1],
                     _ => vec![endpoint],

@@ -2,12 +2,12 @@
 
 use super::bars::Bars;
 use super::feeds::Feed;
-use super::rows;
+use super::rows::{self, Row};
 use crate::listing;
 use crate::product::Product;
-use model::{Level, Px, Qty, Side, Ts};
+use model::{Instrument, Level, Px, Qty, Side, Ts};
 use source::SimBook;
-use source::market::{Listed, Market, Move, coins};
+use source::market::{Change, Coin, Listed, Market, Move, coins, roomy};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use std::sync::Arc;
 const PAST_MAX: usize = 256;
 /// How many past trades of an instrument are kept.
 const PRINTS_MAX: usize = 20_000;
+
+/// The place of the instrument whose tick gets finer.
+const REFINED: usize = 1;
 
 /// A move of the book with what it takes to undo it.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ pub(super) struct State {
     pub best: Option<(Option<Level>, Option<Level>)>,
     /// Whether the book changed since its best levels were last told whole.
     pub top_changed: bool,
+    /// What the streams of all instruments told last: how many trades there were, the best levels.
+    pub told_to_all: (u64, Option<(Option<Level>, Option<Level>)>),
     pub open_interest: i64,
     /// When a forced order was last told.
     pub forced: Ts,
@@ -68,39 +73,108 @@ pub(super) struct World {
     pub product: &'static Product,
     pub market: Market,
     pub states: Vec<State>,
-    /// Rows of the listing.
-    pub rows: Vec<String>,
+    /// Rows of the listing, in the order of the market.
+    pub rows: Vec<Row>,
+    /// How many there were at the opening.
+    first: usize,
+    start: Ts,
     /// The newest id of all books of the section.
     counter: u64,
 }
 
 impl World {
     pub fn new(product: &'static Product, seed: u64, instruments: usize, start: Ts) -> Self {
-        let (rows, starts): (Vec<String>, Vec<i64>) =
-            rows::rows(product, &coins(instruments)).into_iter().unzip();
-        // The definitions are read as a client reads them, so that both have the same.
-        let listing = rows::listing(product, &rows, start);
-        let made = listing::read(product, listing.as_bytes()).unwrap_or_default();
-        let listings: Vec<_> = made.into_iter().map(Arc::new).zip(starts).collect();
-        let mut market = Market::new(seed.wrapping_mul(3).wrapping_add(product.endpoint as u64), listings);
-        let mut counter = market.rng().u64(1_000_000..9_000_000);
-        let books: Vec<_> = market.listed().iter().map(|one| [one.bids.clone(), one.asks.clone()]).collect();
-        let mut states = Vec::with_capacity(books.len());
-        for sides in books {
-            counter += market.rng().u64(1..50);
-            states.push(State {
-                id: counter,
-                sides,
-                feeds: product.speeds.iter().map(|_| Feed::new(counter)).collect(),
-                open_interest: market.rng().i64(100_000..9_000_000),
-                ..State::default()
-            });
+        let rows = rows::rows(product, &coins(instruments));
+        let mut world = Self {
+            product,
+            market: Market::new(seed.wrapping_mul(3).wrapping_add(product.endpoint as u64), Vec::new()),
+            states: Vec::with_capacity(rows.len()),
+            first: rows.len(),
+            rows: Vec::with_capacity(rows.len()),
+            start,
+            counter: 0,
+        };
+        world.counter = world.market.rng().u64(1_000_000..9_000_000);
+        for row in rows {
+            world.list(row);
         }
-        Self { product, market, states, rows, counter }
+        world
     }
 
+    /// Lists one more instrument.
+    fn list(&mut self, row: Row) {
+        let (at, start) = (self.rows.len(), row.start());
+        let Some(made) = self.read(&row) else { return };
+        let (made, start) = if at == REFINED { roomy(made, start) } else { (made, start) };
+        self.market.list(Arc::new(made), start);
+        self.rows.push(row);
+        let Some(one) = self.market.listed().get(at) else { return };
+        let sides = [one.bids.clone(), one.asks.clone()];
+        self.counter += self.market.rng().u64(1..50);
+        self.states.push(State {
+            id: self.counter,
+            sides,
+            feeds: self.product.speeds.iter().map(|_| Feed::new(self.counter)).collect(),
+            open_interest: self.market.rng().i64(100_000..9_000_000),
+            ..State::default()
+        });
+    }
+
+    /// A row's definition, read as a client reads it, so that both have the same.
+    fn read(&self, row: &Row) -> Option<Instrument> {
+        let listing = rows::listing(self.product, [row], self.start);
+        listing::read(self.product, listing.as_bytes()).ok()?.pop()
+    }
+
+    /// Changes an instrument; gives its place.
+    pub fn change(&mut self, change: Change) -> Option<usize> {
+        let at = match change {
+            Change::Refine => REFINED,
+            Change::Suspend | Change::Resume => self.first.checked_sub(1)?,
+            Change::List | Change::Open | Change::Delist => self.first,
+        };
+        if change == Change::List {
+            let coins = coins(self.first + 1);
+            let is_new = |coin: &&Coin| !self.rows.iter().any(|row| row.coin.base == coin.base);
+            let coin = coins.iter().find(is_new)?.clone();
+            self.list(Row { coin, dated: false, status: "PENDING_TRADING" });
+        }
+        let futures = self.product.futures;
+        let row = self.rows.get_mut(at)?;
+        match change {
+            Change::Refine => row.coin.px_scale += 1,
+            Change::Suspend => row.status = if futures { "SETTLING" } else { "HALT" },
+            Change::Resume | Change::Open => row.status = "TRADING",
+            Change::List => {}
+            Change::Delist => row.status = "CLOSE",
+        }
+        let row = self.rows.get(at)?;
+        let made = self.read(row)?;
+        self.market.define(at, made);
+        Some(at)
+    }
+
+    /// Takes an instrument off the list.
+    pub fn delist(&mut self, at: usize) {
+        if let Some(row) = self.rows.get_mut(at) {
+            row.status = "";
+        }
+    }
+
+    /// What is on the list.
+    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
+        self.market.listed().iter().zip(&self.rows).filter(|(_, row)| row.is_listed()).map(|(one, _)| one)
+    }
+
+    /// Whether an instrument is on the list.
+    pub fn is_listed(&self, at: usize) -> bool {
+        self.rows.get(at).is_some_and(Row::is_listed)
+    }
+
+    /// The place of a symbol that is listed.
     pub fn place(&self, symbol: &str) -> Option<usize> {
-        self.market.listed().iter().position(|l| *l.instrument.symbol == *symbol)
+        let at = self.market.listed().iter().position(|l| *l.instrument.symbol == *symbol)?;
+        self.is_listed(at).then_some(at)
     }
 
     /// One move of the market. Gives whose it was and the trades.
@@ -165,11 +239,12 @@ impl World {
         Some((id, sides))
     }
 
-    /// The true books.
+    /// The true books of what is listed.
     pub fn books(&self) -> impl Iterator<Item = SimBook> {
-        self.market.listed().iter().zip(&self.states).map(|(one, state)| {
+        let all = self.market.listed().iter().zip(&self.states).zip(&self.rows);
+        all.filter(|(_, row)| row.is_listed()).map(|((one, state), _)| {
             let (bids, asks) = best_first(one);
-            SimBook { instrument: Arc::clone(&one.instrument), seq: Some(state.id), bids, asks }
+            one.truth(Some(state.id), bids, asks)
         })
     }
 }
