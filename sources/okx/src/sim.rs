@@ -12,7 +12,6 @@ use bars::Bars;
 use model::Ts;
 use peers::Peers;
 use source::{Beat, Peer, Pulse, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
-use std::sync::Arc;
 use world::World;
 
 /// How often books are pushed.
@@ -132,14 +131,13 @@ impl Sim for OkxSim {
     }
 
     fn books(&self) -> Vec<SimBook> {
-        let listed = self.world.market.listed().iter().zip(&self.world.states);
-        let book = |(one, state): (&source::market::Listed, &world::State)| SimBook {
-            instrument: Arc::clone(&one.instrument),
-            seq: u64::try_from(state.shown.seq).ok(),
-            bids: state.shown.best_bids(usize::MAX),
-            asks: state.shown.best_asks(usize::MAX),
+        let listed = self.world.market.listed().iter().zip(&self.world.states).enumerate();
+        let book = |(_, (one, state)): (usize, (&source::market::Listed, &world::State))| {
+            let shown = &state.shown;
+            let seq = u64::try_from(shown.seq).ok();
+            one.truth(seq, shown.best_bids(usize::MAX), shown.best_asks(usize::MAX))
         };
-        listed.map(book).collect()
+        listed.filter(|(at, _)| self.world.is_listed(*at)).map(book).collect()
     }
 
     fn topic(&self, _endpoint: usize, frame: &[u8]) -> Option<Topic> {

@@ -114,7 +114,7 @@ fn a_status_is_told_at_the_beginning_and_where_it_changes() {
     pair.seen.keep = true;
     let wants = pair.wants(&[Channel::Status]);
     pair.subscribe(&wants);
-    pair.run_ms(110_000);
+    pair.run_ms(190_000);
     let mut told: BTreeMap<String, Vec<Status>> = BTreeMap::new();
     for event in &pair.seen.kept {
         if let Body::Status(status) = &event.body {

@@ -1,23 +1,18 @@
 //! What the simulated venue pushes, and when.
 
 use super::world::Print;
-use super::{OkxSim, bars, encode};
+use super::{OkxSim, TICK_MS, bars, encode};
 use crate::listing;
 use crate::parse::Kind;
 use model::{InstrumentKind, Level, Ts};
-use source::market::Listed;
+use source::market::{Change, Listed};
 use source::{Peer, SimAction};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// The shortest time between two pushes of `bbo-tbt`.
 const BEST_MS: i64 = 10;
 /// A channel of books that said nothing for so long says that it is alive.
 const KEEP_ALIVE_MS: i64 = 60_000;
-/// Ticks of a minute.
-const MINUTE: u64 = 600;
-/// In each minute the last instrument is suspended for these ticks.
-const HALT: Range<u64> = 200..250;
 
 impl OkxSim {
     /// One move of the market at its time.
@@ -71,11 +66,8 @@ impl OkxSim {
     /// Each 100 ms: for each instrument best, book and five levels in the venue's order, then the rest.
     pub(super) fn tick(&mut self, now: Ts, out: &mut Vec<SimAction>) {
         self.flush_all(now, out);
-        if let Some((product, row)) = self.world.halt(HALT.contains(&(self.ticks % MINUTE))) {
-            let frame = encode::push_by("instType", "instruments", product, row);
-            self.peers.push("instruments", product, &frame, now, out);
-        }
-        for at in 0..self.world.states.len() {
+        self.change(now, out);
+        for at in (0..self.world.states.len()).filter(|at| self.world.is_listed(*at)).collect::<Vec<_>>() {
             self.statistics(at, now, out);
         }
         if self.ticks.is_multiple_of(10) {
@@ -87,9 +79,18 @@ impl OkxSim {
         self.age(now, out);
     }
 
+    /// Changes an instrument where it is time; not while the market stands still.
+    fn change(&mut self, now: Ts, out: &mut Vec<SimAction>) {
+        let due = Change::at(self.ticks * TICK_MS).filter(|_| !self.pulse.is_paused());
+        if let Some((product, row)) = due.and_then(|change| self.world.change(change, now)) {
+            let frame = encode::push_by("instType", "instruments", product, &row);
+            self.peers.push("instruments", product, &frame, now, out);
+        }
+    }
+
     /// Pushes what changed in the books.
     pub(super) fn flush_all(&mut self, now: Ts, out: &mut Vec<SimAction>) {
-        for at in 0..self.world.states.len() {
+        for at in (0..self.world.states.len()).filter(|at| self.world.is_listed(*at)).collect::<Vec<_>>() {
             self.best(at, now, out);
             self.book(at, now, out);
             self.five(at, now, out);

@@ -2,7 +2,7 @@
 
 use crate::listing;
 use model::{Decimal, Instrument, InstrumentKind, Level, Px, Qty, Side, Ts, write_mantissa};
-use source::market::{Coin, Listed, Market, Move, coins};
+use source::market::{Change, Coin, Listed, Market, Move, coins, roomy};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -93,6 +93,9 @@ pub(super) struct Print {
     pub ts: Ts,
 }
 
+/// The place of the instrument whose tick gets finer.
+const REFINED: usize = 1;
+
 /// What the venue knows of one instrument besides the market's truth.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -120,11 +123,11 @@ pub(super) struct State {
 pub(super) struct World {
     pub market: Market,
     pub states: Vec<State>,
-    /// Rows of the listing.
+    /// Rows of the listing, in the order of the market; empty where the instrument is on it no longer.
     pub rows: Vec<String>,
     legacy_checksum: bool,
-    /// The last instrument does not trade.
-    halted: bool,
+    /// How many coins and how many instruments there were at the opening.
+    first: (usize, usize),
 }
 
 impl World {
@@ -142,18 +145,70 @@ impl World {
             rows.push(option_row(coin, i));
             starts.push(10_000);
         }
-        let made = listing::read_rows(format!("[{}]", rows.join(",")).as_bytes()).unwrap_or_default();
-        let listings = made.into_iter().map(Arc::new).zip(starts).collect();
-        let mut market = Market::new(seed, listings);
-        let mut states = Vec::new();
-        for one in market.clone().listed() {
-            let seq = market.rng().i64(1_000_000..9_000_000);
-            let mut shown = Shown { bids: one.bids.clone(), asks: one.asks.clone(), seq, checksum: 0 };
-            shown.checksum = if legacy_checksum { shown.crc(&one.instrument) } else { 0 };
-            let open_interest = market.rng().i64(100_000..9_000_000);
-            states.push(State { seq, shown, pushed: now, open_interest, ..State::default() });
+        let mut world = Self {
+            market: Market::new(seed, Vec::new()),
+            states: Vec::with_capacity(rows.len()),
+            first: (instruments, rows.len()),
+            rows: Vec::with_capacity(rows.len()),
+            legacy_checksum,
+        };
+        for (row, start) in rows.into_iter().zip(starts) {
+            world.list(row, start, now);
         }
-        Self { market, states, rows, legacy_checksum, halted: false }
+        world
+    }
+
+    /// Lists one more instrument.
+    fn list(&mut self, row: String, start: i64, now: Ts) {
+        let at = self.rows.len();
+        let Some(made) = read(&row) else { return };
+        let (made, start) = if at == REFINED { roomy(made, start) } else { (made, start) };
+        self.market.list(Arc::new(made), start);
+        self.rows.push(row);
+        let seq = self.market.rng().i64(1_000_000..9_000_000);
+        let open_interest = self.market.rng().i64(100_000..9_000_000);
+        let Some(one) = self.market.listed().get(at) else { return };
+        let mut shown = Shown { bids: one.bids.clone(), asks: one.asks.clone(), seq, checksum: 0 };
+        shown.checksum = if self.legacy_checksum { shown.crc(&one.instrument) } else { 0 };
+        self.states.push(State { seq, shown, pushed: now, open_interest, ..State::default() });
+    }
+
+    /// Changes an instrument; gives its product and its row as it is told.
+    pub fn change(&mut self, change: Change, now: Ts) -> Option<(&'static str, String)> {
+        let (coins_first, first) = self.first;
+        let at = match change {
+            Change::Refine => REFINED,
+            Change::Suspend | Change::Resume => first.checked_sub(1)?,
+            Change::List | Change::Open | Change::Delist => first,
+        };
+        if change == Change::List {
+            let coin = coins(coins_first + 1).pop()?;
+            self.list(spot_row(&coin, coins_first), coin.px, now);
+        }
+        let row = self.rows.get_mut(at)?;
+        match change {
+            Change::Refine => {
+                let tick = read(row)?.tick?.scale();
+                *row = with(row, "tickSz", &step_text(tick + 1))?;
+            }
+            Change::Suspend => *row = with(row, "state", "suspend")?,
+            Change::Resume | Change::Open => *row = with(row, "state", "live")?,
+            Change::List => *row = with(row, "state", "preopen")?,
+            Change::Delist => *row = with(row, "state", "expired")?,
+        }
+        let told = row.clone();
+        if change == Change::Delist {
+            row.clear();
+        }
+        let made = read(&told)?;
+        let product = listing::inst_type(made.kind);
+        self.market.define(at, made);
+        Some((product, told))
+    }
+
+    /// Whether an instrument is on the list.
+    pub fn is_listed(&self, at: usize) -> bool {
+        self.rows.get(at).is_some_and(|row| !row.is_empty())
     }
 
     pub fn instrument(&self, at: usize) -> Option<&Arc<Instrument>> {
@@ -161,13 +216,15 @@ impl World {
     }
 
     pub fn place(&self, symbol: &str) -> Option<usize> {
-        self.market.listed().iter().position(|l| *l.instrument.symbol == *symbol)
+        let at = self.market.listed().iter().position(|l| *l.instrument.symbol == *symbol)?;
+        self.is_listed(at).then_some(at)
     }
 
     /// The instruments of a product.
     pub fn of_type(&self, inst_type: &str) -> Vec<usize> {
         let fits = |(_, l): &(usize, &Listed)| listing::inst_type(l.instrument.kind) == inst_type;
-        self.market.listed().iter().enumerate().filter(fits).map(|(at, _)| at).collect()
+        let all = self.market.listed().iter().enumerate().filter(fits).map(|(at, _)| at);
+        all.filter(|at| self.is_listed(*at)).collect()
     }
 
     /// The options of a family.
@@ -185,38 +242,10 @@ impl World {
         options.map(|l| listing::index_of(&l.instrument.symbol).to_owned()).collect()
     }
 
-    /// Stops the trading of the last instrument, or lets it go on. Where that changes it: its product and its row.
-    pub fn halt(&mut self, halted: bool) -> Option<(&'static str, &str)> {
-        if std::mem::replace(&mut self.halted, halted) == halted {
-            return None;
-        }
-        let product = listing::inst_type(self.market.listed().last()?.instrument.kind);
-        let (live, suspended) = (r#""state":"live""#, r#""state":"suspend""#);
-        let row = self.rows.last_mut()?;
-        *row = if halted { row.replace(live, suspended) } else { row.replace(suspended, live) };
-        Some((product, row))
-    }
-
-    /// One move of the market; none of an instrument that does not trade.
-    fn moved(&mut self, moves: &mut Vec<Move>) -> Option<usize> {
-        if !self.halted {
-            return self.market.step(moves);
-        }
-        let before = self.market.clone();
-        let at = self.market.step(moves)?;
-        if at + 1 < self.states.len() {
-            return Some(at);
-        }
-        let rng = self.market.rng().clone();
-        self.market = before;
-        *self.market.rng() = rng;
-        None
-    }
-
     /// One step of the market. Returns the instrument and its trades.
     pub fn step(&mut self, now: Ts) -> Option<(usize, Vec<Print>)> {
         let mut moves = Vec::new();
-        let at = self.moved(&mut moves)?;
+        let at = self.market.step(&mut moves)?;
         let by = self.market.rng().i64(1..6);
         let state = self.states.get_mut(at)?;
         state.seq += by;
@@ -314,6 +343,18 @@ impl World {
         let found = spot.or_else(|| listed.iter().find(|l| listing::index_of(&l.instrument.symbol) == name));
         found.map(|l| (l.last.0, l.instrument.px_scale))
     }
+}
+
+/// A row's definition, read as a client reads it, so that both have the same.
+fn read(row: &str) -> Option<Instrument> {
+    listing::read_rows(format!("[{row}]").as_bytes()).ok()?.pop()
+}
+
+/// A row with another value of a key.
+fn with(row: &str, key: &str, value: &str) -> Option<String> {
+    let (head, rest) = row.split_once(&format!("\"{key}\":\""))?;
+    let (_, tail) = rest.split_once('"')?;
+    Some(format!("{head}\"{key}\":\"{value}\"{tail}"))
 }
 
 fn step_text(scale: u8) -> String {
