@@ -50,7 +50,7 @@ fn a_status_is_told_at_the_beginning_and_where_it_changes() {
     for suspended in ["BTC/USDT:USDT-261225@binance", "BTC/USD:BTC-261225@binance"] {
         assert_eq!(words(&told[suspended]), [Trading, Halted, Trading], "{suspended}");
         let at: Vec<i64> = told[suspended].iter().map(|(at, _)| *at).collect();
-        assert_eq!(at[1..], [50_000, 65_000], "the stream tells it at once");
+        assert_eq!(at[1..], [20_000, 65_000], "the stream tells it at once");
     }
     // Of spot the listing tells, which is read each minute.
     let (spot, others) = ("SOL/USDT@binance", ["BTC/USDT@binance", "BTC/USDT:USDT@binance"]);

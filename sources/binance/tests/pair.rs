@@ -52,7 +52,7 @@ fn an_undisturbed_half_minute_gives_the_venues_books_without_a_gap() {
                         | Channel::OpenInterest
                         | Channel::LongShortRatio
                 );
-                let rare = matches!(channel, Channel::Liquidations);
+                let rare = matches!(channel, Channel::Liquidations | Channel::Instruments);
                 let known = Binance.spec().channel(channel).is_some() && channel != Channel::Instruments;
                 let offered = known && (!derivative || futures);
                 let fed = seen.events.contains_key(&(product.to_owned(), channel));

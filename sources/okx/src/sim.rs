@@ -5,6 +5,7 @@ mod encode;
 mod feeds;
 mod peers;
 mod rest;
+mod rows;
 mod tape;
 mod world;
 

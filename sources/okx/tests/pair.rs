@@ -3,7 +3,7 @@
 
 mod common;
 
-use model::{Body, Channel, Status};
+use model::{Body, Channel, Decimal, Status};
 use okx::Okx;
 use source::pair::{Fate, Pair, START};
 use source::{Fault, Options, SimControl, SimSetup, Source};
@@ -192,10 +192,11 @@ fn late_snapshots_and_limited_rest_only_delay_the_start() {
         pair.run_ms(5_000);
         pair.control(SimControl::LateSnapshots(10));
         pair.control(SimControl::RateLimit(3));
+        let books = pair.sim.books().len();
         pair.control(SimControl::CloseAll);
         settle(&mut pair, 90_000);
         let gaps = pair.seen.gaps.clone();
-        assert_eq!(gaps.get("disconnected"), Some(&pair.sim.books().len()), "{gaps:?}");
+        assert_eq!(gaps.get("disconnected"), Some(&books), "{gaps:?}");
     }
 }
 
@@ -243,4 +244,66 @@ fn any_mix_of_faults_ends_with_the_venues_books() {
         pair.control(SimControl::RefuseSubscriptions(0));
         settle(&mut pair, 200_000);
     }
+}
+
+/// Everything until the markets stand still holds, and they move again.
+fn compare(pair: &mut Pair) {
+    settle(pair, 1_000);
+    pair.control(SimControl::Pause(false));
+}
+
+#[test]
+fn a_tick_that_gets_finer_is_told_and_the_book_goes_on() {
+    for seed in 0..4 {
+        let mut pair = pair(&setup(seed), &[Channel::Book, Channel::Trades, Channel::Instruments]);
+        pair.seen.keep = true;
+        pair.run_ms(60_000);
+        compare(&mut pair);
+        assert!(pair.seen.gaps.is_empty(), "seed {seed}: {:?}", pair.seen.gaps);
+        let told = pair.seen.kept.iter().filter(|e| matches!(e.body, Body::Instrument));
+        let mut ticks = told.filter(|e| *e.instrument.symbol == *"BTC-USDT-SWAP").map(|e| e.instrument.tick);
+        assert_eq!(ticks.next(), Some(Some(Decimal::new(1, 3))), "seed {seed}");
+        let news = pair.relist();
+        assert!(news.iter().any(|i| *i.symbol == *"BTC-USDT-SWAP" && i.px_scale == 3));
+        pair.run_ms(2_000);
+        compare(&mut pair);
+        assert!(pair.seen.gaps.is_empty(), "seed {seed}: {:?}", pair.seen.gaps);
+    }
+}
+
+#[test]
+fn a_tick_that_gets_finer_unheard_widens_the_definition_and_the_book_goes_on() {
+    for seed in 0..4 {
+        let mut pair = pair(&setup(seed), &[Channel::Book]);
+        pair.run_ms(60_000);
+        compare(&mut pair);
+        assert!(pair.seen.gaps.is_empty(), "seed {seed}: {:?}", pair.seen.gaps);
+    }
+}
+
+#[test]
+fn what_is_listed_while_trading_can_be_wanted_and_what_is_delisted_is_closed() {
+    let mut pair = pair(&setup(6), &[Channel::Book, Channel::Status]);
+    pair.seen.keep = true;
+    pair.run_ms(71_000);
+    let new: Vec<_> = pair.relist().into_iter().filter(|i| *i.symbol == *"XRP-USDT").collect();
+    assert_eq!((new.len(), &new[0].status), (1, &Status::PreOpen));
+    let mut wants = pair.wants(&[Channel::Book, Channel::Status]);
+    wants.retain(|want| want.instrument.id == new[0].id);
+    pair.subscribe(&wants);
+    pair.run_ms(20_000);
+    compare(&mut pair);
+    let books = pair.sim.books().len();
+    assert_eq!(pair.right_books(), books);
+    pair.run_ms(60_000);
+    compare(&mut pair);
+    let told = pair.seen.kept.iter().filter(|e| e.instrument.id == new[0].id);
+    let status = |event: &model::Event| match &event.body {
+        Body::Status(status) => Some(status.clone()),
+        _ => None,
+    };
+    let told: Vec<_> = told.filter_map(status).collect();
+    assert_eq!(told, [Status::PreOpen, Status::Trading, Status::Closed]);
+    assert_eq!(pair.sim.books().len(), books - 1, "the venue has its book no longer");
+    assert!(pair.relist().iter().any(|i| i.id == new[0].id && i.status == Status::Closed));
 }

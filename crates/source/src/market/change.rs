@@ -5,9 +5,9 @@
 pub enum Change {
     /// The second instrument's tick gets ten times finer: after 45 s.
     Refine,
-    /// The last instrument of the opening stops trading: after 50 s, then every 2 min.
+    /// The last instrument of the opening stops trading: after 20 s, then every 2 min.
     Suspend,
-    /// It trades again: 15 s later.
+    /// It trades again: 45 s later.
     Resume,
     /// Another coin is listed and does not trade yet: after 70 s.
     List,
@@ -25,7 +25,7 @@ impl Change {
             (70_000, _) => Some(Self::List),
             (73_000, _) => Some(Self::Open),
             (130_000, _) => Some(Self::Delist),
-            (_, 50_000) => Some(Self::Suspend),
+            (_, 20_000) => Some(Self::Suspend),
             (_, 65_000) => Some(Self::Resume),
             _ => None,
         }

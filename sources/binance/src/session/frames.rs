@@ -3,11 +3,12 @@
 use super::BinanceSession;
 use super::books::{Change, span};
 use super::look::{Look, is_known_event, payload_of, stream_of};
+use crate::odd::Odd;
 use crate::parse::{self, Result, Seen, missing};
 use crate::route::{Kind, Route};
 use crate::table::{Listed, event};
 use crate::{cold, fast};
-use model::{Body, Channel, Snapshot, Trade, TradeId, Ts};
+use model::{Body, Channel, Event, Snapshot, Trade, TradeId, Ts};
 use source::{Action, Cursor, Fault, Malformed, What};
 
 /// Whether a payload is its stream's.
@@ -346,26 +347,35 @@ impl BinanceSession {
                 contracts.push((route.at, contract, seen.ts));
                 return Ok(seen);
             }
-            Kind::Mark => {
-                let (seen, marks) = cold::marks(c, odd)?;
-                let mut push = |channel, body| {
-                    if listed.wants(channel) {
-                        made.push(event(instrument, channel, seen.ts, now, body));
-                    }
-                };
-                push(Channel::MarkPrice, Body::MarkPrice(marks.mark));
-                if let Some(index) = marks.index {
-                    push(Channel::IndexPrice, Body::IndexPrice(index));
-                }
-                if let Some(funding) = marks.funding {
-                    push(Channel::Funding, Body::Funding(Box::new(funding)));
-                }
-                return Ok(seen);
-            }
+            Kind::Mark => return marks(listed, c, odd, now, made),
         };
         made.push(event(&listed.instrument, channel, seen.ts, now, body));
         Ok(seen)
     }
+}
+
+/// Mark price, index price and funding, as far as they are wanted.
+fn marks<'a>(
+    listed: &Listed,
+    c: &mut Cursor<'a>,
+    odd: &mut Odd,
+    now: Ts,
+    made: &mut Vec<Event>,
+) -> Result<Seen<'a>> {
+    let (seen, marks) = cold::marks(c, odd)?;
+    let mut push = |channel, body| {
+        if listed.wants(channel) {
+            made.push(event(&listed.instrument, channel, seen.ts, now, body));
+        }
+    };
+    push(Channel::MarkPrice, Body::MarkPrice(marks.mark));
+    if let Some(index) = marks.index {
+        push(Channel::IndexPrice, Body::IndexPrice(index));
+    }
+    if let Some(funding) = marks.funding {
+        push(Channel::Funding, Body::Funding(Box::new(funding)));
+    }
+    Ok(seen)
 }
 
 /// Whether a payload is what its stream's name says; `sure` where the section is known.

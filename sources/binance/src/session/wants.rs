@@ -58,14 +58,12 @@ impl BinanceSession {
                 self.begin(at, want.channel, now, out);
             }
         }
-        match self.shard.path {
-            Some(_) => self.subscribe(now, out),
-            None => {
-                self.poll_all(now, out);
-                if wants.iter().any(|want| subscribe::is_listed(want.channel)) {
-                    self.ask_listing(now, out);
-                }
-            }
+        if self.shard.path.is_some() {
+            return self.subscribe(now, out);
+        }
+        self.poll_all(now, out);
+        if wants.iter().any(|want| subscribe::is_listed(want.channel)) {
+            self.ask_listing(now, out);
         }
     }
 

@@ -45,6 +45,9 @@ pub(super) struct Print {
     pub forced: bool,
 }
 
+/// Best bid and offer.
+pub(super) type Best = (Option<Level>, Option<Level>);
+
 /// What the venue knows of one instrument besides the market's truth.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -58,11 +61,11 @@ pub(super) struct State {
     pub prints: VecDeque<Print>,
     pub bars: Bars,
     /// Best levels as last told.
-    pub best: Option<(Option<Level>, Option<Level>)>,
+    pub best: Option<Best>,
     /// Whether the book changed since its best levels were last told whole.
     pub top_changed: bool,
     /// What the streams of all instruments told last: how many trades there were, the best levels.
-    pub told_to_all: (u64, Option<(Option<Level>, Option<Level>)>),
+    pub told_to_all: (u64, Option<Best>),
     pub open_interest: i64,
     /// When a forced order was last told.
     pub forced: Ts,
