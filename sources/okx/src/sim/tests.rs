@@ -217,9 +217,14 @@ fn a_suspended_instrument_is_told_of_and_does_not_trade_until_it_is_live() {
     venue.say(1, &subscribe("trades", option));
     venue.say(1, &subscribe("books", option));
     let path = "/api/v5/public/instruments?instType=OPTION&instFamily=ETH-USD";
+    // A connection on which nothing is sent is closed.
+    venue.say(1, &subscribe("bbo-tbt", "BTC-USDT"));
     let (mut state, mut told, mut heard) = ("live".to_owned(), Vec::new(), [0, 0]);
     for _ in 0..1_900 {
         for frame in read(&venue.wait(100)) {
+            if frame["arg"]["instId"] == "BTC-USDT" {
+                continue;
+            }
             if frame["arg"]["channel"] != "instruments" {
                 heard[usize::from(state == "suspend")] += 1;
                 continue;
