@@ -204,7 +204,7 @@ fn short_statistics_are_not_used_beside_the_long_ones() {
     let used = |action: &&Action| matches!(action, Action::Emit(_));
     let stats = both.iter().filter(used).count();
     assert_eq!((both.len(), stats), (20, 10), "{both:?}");
-    assert!(both.iter().any(|action| *action == Action::Control("event_not_used")));
+    assert!(both.contains(&Action::Control("event_not_used")));
     let alone = heard(1, "/market/stream", "btcusdt@miniTicker", 10_000);
     assert_eq!(alone.iter().filter(used).count(), 10);
 }
