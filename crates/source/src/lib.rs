@@ -15,6 +15,7 @@ pub mod pair;
 mod pulse;
 mod rest;
 mod sim;
+pub mod web;
 
 pub use archive::{Archive, Records, Row};
 pub use json::{Cursor, Field, Malformed, What};
