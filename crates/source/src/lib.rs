@@ -12,6 +12,7 @@ pub mod json;
 pub mod market;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod pair;
+pub mod poll;
 mod pulse;
 mod rest;
 mod sim;

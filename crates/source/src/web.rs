@@ -2,8 +2,10 @@
 //! quotes as such sources tell them.
 
 use crate::{Cursor, Malformed, What};
-use model::{Decimal, NumError, Ts};
+use model::ashare::{Board, Market, Phase, Section, TradingCalendar, instant};
+use model::{Date, Decimal, NumError, Ts};
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// What is said of a page of HTML that stands where data should.
 pub const PAGE: What = What::Rule("a page for people stands where data should; the source refuses us");
@@ -85,27 +87,20 @@ pub fn china_time(text: &[u8]) -> Option<Ts> {
         return None;
     }
     let part = |from: usize, to: usize| {
-        digits.get(from..to).unwrap_or_default().iter().fold(0_i64, |v, d| v * 10 + i64::from(*d))
+        digits.get(from..to).unwrap_or_default().iter().fold(0_u32, |v, d| v * 10 + u32::from(*d))
     };
-    let (year, month, day) = (part(0, 4), part(4, 6), part(6, 8));
     let (hour, minute, second) = (part(8, 10), part(10, 12), part(12, 14));
-    let fits = (1970..2200).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - 8 * 3_600;
-    fits.then_some(Ts(seconds * 1_000_000_000))
+    let seconds = hour * 3_600 + minute * 60 + second;
+    let date = Date::from_number(part(0, 8)).filter(|_| hour < 24 && minute < 60 && second < 60)?;
+    Some(instant(date, i64::from(seconds) * 1_000))
 }
 
-/// Days from 1970-01-01 (days-from-civil, Howard Hinnant's algorithm).
-const fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let yoe = year.rem_euclid(400);
-    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+/// Whether Chinese stocks may move at an instant, by the timetable of their exchanges; in a year whose trading days are not
+/// known always.
+pub fn stocks_move(at: Ts) -> bool {
+    static CALENDAR: LazyLock<TradingCalendar> = LazyLock::new(TradingCalendar::built_in);
+    let section = Section { market: Market::Sz, board: Board::ChiNext };
+    !matches!(CALENDAR.phase_at(section, at), Some(Phase::Closed | Phase::Lunch))
 }
 
 /// A number of a text; an empty text and `-` mean that there is none.
@@ -138,7 +133,8 @@ mod tests {
 
     #[test]
     fn json_is_found_bare_or_in_a_call_and_a_page_is_named() {
-        for body in [&br#"{"a":1}"#[..], b" {\"a\":1}\n", b"jQuery11_24({\"a\":1});", b"q_v6_last({\"a\":1})"] {
+        for body in [&br#"{"a":1}"#[..], b" {\"a\":1}\n", b"jQuery11_24({\"a\":1});", b"q_v6_last({\"a\":1})"]
+        {
             assert_eq!(payload(body), Ok(&br#"{"a":1}"#[..]), "{}", String::from_utf8_lossy(body));
         }
         for page in [&b"<!DOCTYPE html><html>"[..], b"\n<h1>Nginx forbidden.</h1>", b"\xef\xbb\xbf<html>"] {

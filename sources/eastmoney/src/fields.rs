@@ -141,10 +141,9 @@ impl Fields {
             return Ok(Some(number));
         }
         let decimals = self.number(scale)?.and_then(|n| n.mantissa_at(0)).and_then(|n| i8::try_from(n).ok());
-        let decimals = decimals.filter(|n| (0..=8).contains(n)).ok_or(Malformed {
-            at: 0,
-            what: What::Missing("the number of decimals (f1, f59)"),
-        })?;
+        let decimals = decimals
+            .filter(|n| (0..=8).contains(n))
+            .ok_or(Malformed { at: 0, what: What::Missing("the number of decimals (f1, f59)") })?;
         moved(number, -decimals).map(Some)
     }
 }
@@ -201,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_missing_number_is_not_zero() {
-        let row = Fields::read(br#"{"f2":"-","f5":0,"f6":null,"f12":"000003","f18":2.71,"x":1,"f80":[1]}"#, false);
+        let row =
+            Fields::read(br#"{"f2":"-","f5":0,"f6":null,"f12":"000003","f18":2.71,"x":1,"f80":[1]}"#, false);
         let row = row.unwrap();
         assert_eq!((row.get(2), row.get(6)), (Some(&Value::Missing), Some(&Value::Missing)));
         assert_eq!(row.number(5), Ok(Some(of("0"))));
@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn an_envelope_is_read_bare_and_in_a_call_and_null_is_nothing() {
-        for body in [&br#"{"rc":0,"rt":6,"full":1,"data":{"a":1}}"#[..], br#"cb_1({"data":{"a":1},"rc":0});"#] {
+        for body in [&br#"{"rc":0,"rt":6,"full":1,"data":{"a":1}}"#[..], br#"cb_1({"data":{"a":1},"rc":0});"#]
+        {
             assert_eq!(envelope(body), Ok(Envelope { full: true, data: Some(br#"{"a":1}"#) }));
         }
         for body in [&br#"{"rc":0,"rt":2,"data":null}"#[..], br#"{"rc":102,"rt":4,"full":0}"#] {
@@ -241,11 +242,10 @@ mod tests {
         let data = br#"{"total":3,"diff":[{"f2":1},7,{"f2":3}]}"#;
         let read = page(data, false).unwrap();
         assert_eq!(read.total, 3);
-        assert_eq!(read.rows.iter().map(|(at, row)| (*at, row.is_ok())).collect::<Vec<_>>(), [
-            (0, true),
-            (1, false),
-            (2, true)
-        ]);
+        assert_eq!(
+            read.rows.iter().map(|(at, row)| (*at, row.is_ok())).collect::<Vec<_>>(),
+            [(0, true), (1, false), (2, true)]
+        );
         let keyed = page(br#"{"total":4,"diff":{"2":{"f2":921},"0":{"f2":1}}}"#, true).unwrap();
         assert_eq!(keyed.rows.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2, 0]);
     }

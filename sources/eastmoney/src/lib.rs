@@ -1,1 +1,4 @@
-//! Placeholder
+//! Eastmoney
+mod fields;
+mod lines;
+mod quotes;

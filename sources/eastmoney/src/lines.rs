@@ -1,12 +1,12 @@
 //! Rows of text: bars, minutes and the daily flow of money.
 
 use crate::fields::{Result, envelope};
+use model::ashare::{instant, local};
 use model::{Bar, CapitalFlow, Decimal, Minute, Ts};
 use source::web::{self, china_time, number, scaled};
 use source::{Cursor, Malformed, What};
 
 const MINUTE_NS: i64 = 60_000_000_000;
-const DAY_NS: i64 = 86_400_000_000_000;
 /// How far the end of a day's trading is from the start of the day, 15:00.
 const DAY_ENDS_NS: i64 = 15 * 60 * MINUTE_NS;
 
@@ -106,9 +106,10 @@ impl<'a> Columns<'a> {
 pub fn bar(row: &str, interval: &Interval, last: bool, now: Ts) -> Result<Bar> {
     let c = Columns::of(row)?;
     let span = interval.minutes * MINUTE_NS;
+    let (day, _) = local(c.at);
     let (start, end) = match interval.name {
-        "1w" => (Ts(c.at.0 - weekday(c.at) * DAY_NS), None),
-        "1M" => (Ts(first_of_month(c.at)), None),
+        "1w" => (instant(day.plus_days(-i64::from(day.weekday())), 0), None),
+        "1M" => (instant(day.plus_days(1 - i64::from(day.day())), 0), None),
         "1d" => (c.at, Some(c.at.0 + DAY_ENDS_NS)),
         _ => (Ts(c.at.0 - span), Some(c.at.0)),
     };
@@ -124,34 +125,6 @@ pub fn bar(row: &str, interval: &Interval, last: bool, now: Ts) -> Result<Bar> {
         trades: None,
         closed: !last || end.is_some_and(|end| now.0 >= end),
     })
-}
-
-/// Days since Monday of a day that begins at China's midnight.
-fn weekday(day: Ts) -> i64 {
-    // 1970-01-01 was a Thursday.
-    ((day.0 + 8 * 60 * MINUTE_NS).div_euclid(DAY_NS) + 3).rem_euclid(7)
-}
-
-fn first_of_month(day: Ts) -> i64 {
-    let mut at = day.0;
-    // At most 30 steps back, to the day whose eve has another month.
-    for _ in 0..31 {
-        if day_of_month(Ts(at)) == 1 {
-            break;
-        }
-        at -= DAY_NS;
-    }
-    at
-}
-
-/// Civil-from-days, Howard Hinnant's algorithm.
-fn day_of_month(day: Ts) -> i64 {
-    let days = (day.0 + 8 * 60 * MINUTE_NS).div_euclid(DAY_NS) + 719_468;
-    let doe = days.rem_euclid(146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    doy - (153 * mp + 2) / 5 + 1
 }
 
 /// A minute of `time,open,close,high,low,volume 手,amount,average`, stamped with its end. The row of 09:30 holds the
@@ -200,7 +173,10 @@ mod tests {
     fn the_close_stands_before_high_and_low() {
         let row = "2024-12-18,6.11,6.18,6.28,6.10,842743,542829495.00,2.96,1.64,0.10,1.03";
         let day = bar(row, interval("1d"), true, at("2024-12-18 14:59")).unwrap();
-        assert_eq!((day.open, day.high, day.low, day.close), (of("6.11"), of("6.28"), of("6.10"), of("6.18")));
+        assert_eq!(
+            (day.open, day.high, day.low, day.close),
+            (of("6.11"), of("6.28"), of("6.10"), of("6.18"))
+        );
         assert_eq!((day.volume, day.turnover), (of("84274300"), Some(of("542829495"))));
         assert_eq!((day.start, day.closed), (at("2024-12-18"), false));
         assert!(bar(row, interval("1d"), true, at("2024-12-18 15:00")).unwrap().closed);

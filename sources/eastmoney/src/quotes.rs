@@ -126,16 +126,19 @@ mod tests {
         assert_eq!(key(row.text(12), row.number(13)), Ok((Some(0), "000882")));
         let quote = listed(row).unwrap();
         assert_eq!((&*quote.title, quote.ts), ("华联股份", Some(Ts(1_676_620_778_000_000_000))));
-        assert_eq!(quote.stats, DayStats {
-            open: None,
-            high: of("1.90"),
-            low: of("1.86"),
-            last: of("1.87"),
-            volume: of("30535400"),
-            turnover: of("57473902"),
-            prev_close: of("1.90"),
-            ..DayStats::default()
-        });
+        assert_eq!(
+            quote.stats,
+            DayStats {
+                open: None,
+                high: of("1.90"),
+                low: of("1.86"),
+                last: of("1.87"),
+                volume: of("30535400"),
+                turnover: of("57473902"),
+                prev_close: of("1.90"),
+                ..DayStats::default()
+            }
+        );
         assert_eq!(quote.levels, None);
         assert_eq!(flow(row).unwrap().unwrap().main, of("-5000"));
     }
@@ -149,7 +152,10 @@ mod tests {
         assert_eq!((quote.stats.limit_up, quote.stats.limit_down), (of("14.70"), of("12.06")));
         assert_eq!((quote.stats.buy_volume, quote.stats.sell_volume), (of("60000"), of("40000")));
         let (bids, asks) = quote.levels.unwrap();
-        assert_eq!(bids, [(of("13.40").unwrap(), of("1200").unwrap()), (of("13.39").unwrap(), of("500").unwrap())]);
+        assert_eq!(
+            bids,
+            [(of("13.40").unwrap(), of("1200").unwrap()), (of("13.39").unwrap(), of("500").unwrap())]
+        );
         assert_eq!(asks, [(of("13.41").unwrap(), of("700").unwrap())]);
         assert_eq!(quote.status, Some(Status::Trading));
     }
