@@ -1,8 +1,8 @@
-//! Rows of text: bars, minutes and the daily flow of money.
+//! Rows of text: bars and minutes.
 
 use crate::fields::{Result, envelope};
 use model::ashare::{instant, local};
-use model::{Bar, CapitalFlow, Decimal, Minute, Ts};
+use model::{Bar, Decimal, Minute, Ts};
 use source::web::{self, china_time, number, scaled};
 use source::{Cursor, Malformed, What};
 
@@ -137,22 +137,6 @@ pub fn minute(row: &str) -> Result<Minute> {
     Ok(Minute { start: Ts(c.at.0 - MINUTE_NS), px: c.must(1)?, volume: c.shares(4)?, avg_px: c.opt(6)? })
 }
 
-/// A day of `date,main,small,medium,large,very large,…`, net yuan.
-///
-/// # Errors
-/// Where a column is no number.
-pub fn flow(row: &str) -> Result<(Ts, CapitalFlow)> {
-    let c = Columns::of(row)?;
-    let flow = CapitalFlow {
-        main: c.opt(0)?,
-        small: c.opt(1)?,
-        medium: c.opt(2)?,
-        large: c.opt(3)?,
-        very_large: c.opt(4)?,
-    };
-    Ok((c.at, flow))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_and_flows_are_read() {
+    fn minutes_are_read() {
         let read = minute("2024-12-18 09:31,6.11,6.12,6.13,6.10,1234,755208.00,6.115").unwrap();
         let made = Minute {
             start: at("2024-12-18 09:30"),
@@ -214,8 +198,5 @@ mod tests {
             avg_px: Some(of("6.115")),
         };
         assert_eq!(read, made);
-        let (day, read) = flow("2024-12-18,-100.0,5.0,-,70.0,-175.0,1.1,2,3,4,5,6.18,1.64").unwrap();
-        assert_eq!((day, read.main, read.small), (at("2024-12-18"), Some(of("-100")), Some(of("5"))));
-        assert_eq!((read.medium, read.large, read.very_large), (None, Some(of("70")), Some(of("-175"))));
     }
 }

@@ -4,9 +4,8 @@
 //! single stock. So there are two dictionaries.
 
 use crate::fields::{Fields, Result};
-use model::{CapitalFlow, DayStats, Decimal, Status, Ts};
+use model::{CapitalFlow, DayStats, Status, Ts};
 use source::poll::Quoted;
-use source::{Malformed, What};
 
 /// Fields of a row that are asked for.
 pub const LIST_FIELDS: &str = "f1,f2,f5,f6,f12,f13,f14,f15,f16,f17,f18,f62,f66,f72,f78,f84,f124";
@@ -16,17 +15,6 @@ pub const STOCK_FIELDS: &str = "f11,f12,f13,f14,f15,f16,f17,f18,f19,f20,f31,f32,
 
 /// 手 to shares, as a power of ten.
 const LOT: i8 = 2;
-
-/// Code and section of a row; the section is 1 for Shanghai, 0 for Shenzhen and Beijing, 90 for boards.
-///
-/// # Errors
-/// Where there is no code.
-pub fn key(code: &str, section: Result<Option<Decimal>>) -> Result<(Option<i64>, &str)> {
-    if code.is_empty() || !code.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Err(Malformed { at: 0, what: What::Missing("a code (f12, f57)") });
-    }
-    Ok((section?.and_then(|n| n.mantissa_at(0)), code))
-}
 
 fn seconds(fields: &Fields, field: u16) -> Result<Option<Ts>> {
     let at = fields.number(field)?.filter(|n| !n.is_zero()).and_then(|n| n.mantissa_at(9));
@@ -113,9 +101,10 @@ fn state(code: i64) -> Option<Status> {
 mod tests {
     use super::*;
     use crate::fields::{envelope, page};
+    use model::Decimal;
 
     fn of(text: &str) -> Option<Decimal> {
-        Some(Decimal::parse(text.as_bytes()).unwrap())
+        source::web::number(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -123,7 +112,6 @@ mod tests {
         let data = r#"{"total":4,"diff":{"0":{"f1":2,"f2":187,"f3":-158,"f4":-3,"f5":305354,"f6":57473902.0,"f12":"000882","f13":0,"f14":"华联股份","f15":190,"f16":186,"f17":"-","f18":190,"f62":-5000.0,"f124":1676620778}}}"#;
         let page = page(data.as_bytes(), true).unwrap();
         let row = page.rows[0].1.as_ref().unwrap();
-        assert_eq!(key(row.text(12), row.number(13)), Ok((Some(0), "000882")));
         let quote = listed(row).unwrap();
         assert_eq!((&*quote.title, quote.ts), ("华联股份", Some(Ts(1_676_620_778_000_000_000))));
         assert_eq!(

@@ -1,0 +1,259 @@
+//! What wants make us ask, and what the answers tell.
+
+use crate::fields::{self, Fields, Result, envelope};
+use crate::lines::{self, INTERVALS, Interval};
+use crate::names::{self, Key, secid};
+use crate::quotes::{self, LIST_FIELDS, STOCK_FIELDS};
+use crate::{NAME, PAGE_ROWS};
+use model::{Body, Channel, InstrumentId, Sector, SourceName};
+use source::poll::{Asks, Question, Told};
+use source::{Malformed, Options, Want, What, web};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many instruments are asked for at once.
+const CODES_MAX: usize = 50;
+/// How often quotes and flows are asked for; the exchanges make a new picture every 3 s.
+const QUOTES_MS: u64 = 3_000;
+/// How often bars and minutes are asked for.
+const LINES_MS: u64 = 10_000;
+/// How often the members of a board are asked for.
+const MEMBERS_MS: u64 = 600_000;
+
+/// The sessions' questions and answers.
+#[derive(Debug, Default)]
+pub struct EastmoneyAsks {
+    /// Instruments of which single answers are asked for: these tell more of the day than lists do.
+    single: BTreeSet<InstrumentId>,
+    /// The members of boards as far as their pages were read.
+    members: BTreeMap<String, Vec<Box<str>>>,
+}
+
+/// The value of a parameter of a path.
+pub fn parameter<'a>(path: &'a str, name: &str) -> &'a str {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let found = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
+    found.map_or("", |(_, value)| value)
+}
+
+/// The path of a list by a filter, from page 1, ordered by code: any other order moves between pages.
+pub fn list(filter: &str, fields: &str) -> String {
+    format!(
+        "/api/qt/clist/get?pn=1&pz={PAGE_ROWS}&po=0&np=1&fltt=2&invt=2&fid=f12&fs={filter}&fields={fields}"
+    )
+}
+
+/// The path of the next page of a list, where there is one.
+pub fn next_page(path: &str, page: &fields::Page) -> Option<String> {
+    let number: u64 = parameter(path, "pn").parse().ok()?;
+    let rows: u64 = parameter(path, "pz").parse().ok().filter(|rows| *rows > 0)?;
+    // Whatever size is asked for, at most so many rows come.
+    let more = !page.rows.is_empty() && number * rows.min(PAGE_ROWS) < page.total;
+    more.then(|| path.replacen(&format!("pn={number}&"), &format!("pn={}&", number + 1), 1))
+}
+
+impl Asks for EastmoneyAsks {
+    fn source(&self) -> SourceName {
+        NAME
+    }
+
+    fn questions(&mut self, wants: &[Want], options: &Options) -> Vec<Question> {
+        self.single.clear();
+        let (mut single, mut listed): (BTreeMap<_, _>, BTreeMap<_, _>) = Default::default();
+        let mut all = Vec::new();
+        let ask = |path, every_ms| Question { path, weight: 1, every_ms };
+        for want in wants {
+            let Some(secid) = secid(&want.instrument) else { continue };
+            match want.channel {
+                Channel::BookTop | Channel::Status => _ = single.insert(want.instrument.id, secid),
+                Channel::DayStats | Channel::CapitalFlow => {
+                    listed.entry(want.instrument.id).or_insert((secid, false)).1 |=
+                        want.channel == Channel::CapitalFlow;
+                }
+                Channel::Sectors => {
+                    let filter = format!("b:{}+f:!50", want.instrument.symbol);
+                    all.push(ask(list(&filter, "f12,f13,f14"), MEMBERS_MS));
+                }
+                Channel::Bars => {
+                    let interval = INTERVALS.iter().find(|i| i.name == options.bar_interval);
+                    all.extend(interval.map(|i| ask(bars(&secid, i, "lmt=2&end=20500101"), LINES_MS)));
+                }
+                Channel::MinuteLine => all.push(ask(minutes(&secid), LINES_MS)),
+                _ => {}
+            }
+        }
+        listed.retain(|id, (_, flow)| *flow || !single.contains_key(id));
+        let listed: Vec<String> = listed.into_values().map(|(secid, _)| secid).collect();
+        for secids in listed.chunks(CODES_MAX) {
+            let secids = secids.join(",");
+            let path =
+                format!("/api/qt/ulist.np/get?fltt=2&invt=2&np=1&secids={secids}&fields={LIST_FIELDS}");
+            all.push(ask(path, QUOTES_MS));
+        }
+        for (id, secid) in single {
+            self.single.insert(id);
+            let path = format!("/api/qt/stock/get?fltt=2&invt=2&secid={secid}&fields={STOCK_FIELDS}");
+            all.push(ask(path, QUOTES_MS));
+        }
+        all
+    }
+
+    fn read(&mut self, path: &str, body: &[u8], told: &mut Told<'_>) -> Result<Option<String>> {
+        let raw = parameter(path, "fltt") == "1";
+        match path.split_once('?').map_or(path, |(plain, _)| plain).rsplit_once("/api/qt/") {
+            Some((_, "ulist.np/get")) => self.rows(body, raw, told).map(|_| None),
+            Some((_, "clist/get")) => {
+                let page = match parameter(path, "fs").strip_prefix("b:") {
+                    Some(board) => self.members(board, path, body, told)?,
+                    None => self.rows(body, raw, told)?,
+                };
+                Ok(page.and_then(|page| next_page(path, &page)))
+            }
+            Some((_, "stock/get")) => single(path, body, raw, told).map(|()| None),
+            Some((_, "stock/kline/get")) => klines(path, body, told).map(|()| None),
+            Some((_, "stock/trends2/get")) => trends(path, body, told).map(|()| None),
+            _ => Err(Malformed { at: 0, what: What::Rule("an answer to no question that we know") }),
+        }
+    }
+}
+
+/// The interval of a path of bars.
+///
+/// # Errors
+/// Where there is no such.
+pub fn interval(path: &str) -> Result<&'static Interval> {
+    let klt = parameter(path, "klt");
+    let interval = INTERVALS.iter().find(|i| i.klt.to_string() == klt);
+    interval.ok_or(Malformed { at: 0, what: What::Rule("an interval that we do not know") })
+}
+
+/// The path of bars; `from` says which: `lmt=2&end=20500101`.
+pub fn bars(secid: &str, interval: &Interval, from: &str) -> String {
+    let klt = interval.klt;
+    format!(
+        "/api/qt/stock/kline/get?secid={secid}&klt={klt}&fqt=0&{from}&fields1=f1,f2,f3,f4,f5,f6\
+         &fields2=f51,f52,f53,f54,f55,f56,f57"
+    )
+}
+
+fn minutes(secid: &str) -> String {
+    format!(
+        "/api/qt/stock/trends2/get?secid={secid}&ndays=1&iscr=0&iscca=0&fields1=f1,f2,f3,f4,f5,f6\
+         &fields2=f51,f52,f53,f54,f55,f56,f57,f58"
+    )
+}
+
+impl EastmoneyAsks {
+    /// Tells the quotes and flows of a list's rows.
+    fn rows(&mut self, body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<Option<fields::Page>> {
+        let Some(data) = envelope(body)?.data else { return Ok(None) };
+        let page = fields::page(data, raw)?;
+        for (_, row) in &page.rows {
+            if let Err(fault) = row.as_ref().map_err(|fault| *fault).and_then(|row| self.row(row, told)) {
+                told.bad(fault);
+            }
+        }
+        Ok(Some(page))
+    }
+
+    fn row(&mut self, row: &Fields, told: &mut Told<'_>) -> Result<()> {
+        let key = names::of_row(row)?;
+        let (quote, flow) = (quotes::listed(row)?, quotes::flow(row)?);
+        let (id, ts, title) = (key.id(), quote.ts, quote.title.clone());
+        if !self.single.contains(&id) {
+            told.quote(id, quote, || key.define(&title));
+        }
+        if let Some(flow) = flow
+            && let Some(instrument) = told.lane(id, Channel::CapitalFlow, || key.define(&title))
+        {
+            told.tell(&instrument, Channel::CapitalFlow, ts, Body::CapitalFlow(Box::new(flow)));
+        }
+        Ok(())
+    }
+
+    /// Takes a page of a board's members; the last one makes them whole.
+    fn members(
+        &mut self,
+        board: &str,
+        path: &str,
+        body: &[u8],
+        told: &mut Told<'_>,
+    ) -> Result<Option<fields::Page>> {
+        let board = board.split(['+', ' ', '%']).next().unwrap_or_default();
+        if parameter(path, "pn") == "1" {
+            self.members.remove(board);
+        }
+        let Some(data) = envelope(body)?.data else { return Ok(None) };
+        let page = fields::page(data, false)?;
+        let members = self.members.entry(board.to_owned()).or_default();
+        for (_, row) in &page.rows {
+            match row.as_ref().map_err(|fault| *fault).and_then(names::of_row) {
+                Ok(key) => members.push(key.define("").name),
+                Err(fault) => told.bad(fault),
+            }
+        }
+        if next_page(path, &page).is_none() {
+            let members = self.members.remove(board).unwrap_or_default();
+            let key = Key::Board(board);
+            if let Some(instrument) = told.lane(key.id(), Channel::Sectors, || key.define("")) {
+                let sector = Sector { of: "board".into(), title: instrument.title.clone(), members };
+                told.tell(&instrument, Channel::Sectors, None, Body::Sector(Box::new(sector)));
+            }
+        }
+        Ok(Some(page))
+    }
+}
+
+/// That an answer is about what was asked: hosts have answered with another stock's data.
+///
+/// # Errors
+/// Where it is not.
+pub fn same<'p>(path: &'p str, code: &str) -> Result<Key<'p>> {
+    let fault = |what| Malformed { at: 0, what };
+    match parameter(path, "secid").split_once('.') {
+        Some((section, asked)) if asked == code => names::key(web::number(section.as_bytes())?, asked),
+        Some(_) => Err(fault(What::Rule("the answer is about another stock"))),
+        None => Err(fault(What::Missing("secid in the path"))),
+    }
+}
+
+fn single(path: &str, body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<()> {
+    let Some(data) = envelope(body)?.data else { return Ok(()) };
+    let data = Fields::read(data, raw)?;
+    let key = same(path, data.text(57))?;
+    let quote = quotes::stock(&data)?;
+    let title = quote.title.clone();
+    told.quote(key.id(), quote, || key.define(&title));
+    Ok(())
+}
+
+fn klines(path: &str, body: &[u8], told: &mut Told<'_>) -> Result<()> {
+    let interval = interval(path)?;
+    let Some(lines) = lines::lines(body)? else { return Ok(()) };
+    let key = same(path, &lines.code)?;
+    let Some(instrument) = told.lane(key.id(), Channel::Bars, || key.define("")) else { return Ok(()) };
+    for (at, row) in lines.rows.iter().enumerate() {
+        match lines::bar(row, interval, at + 1 == lines.rows.len(), told.now) {
+            Ok(bar) => {
+                told.series(&instrument, Channel::Bars, bar.start, Body::Bar(Box::new(bar)));
+            }
+            Err(fault) => told.bad(fault),
+        }
+    }
+    Ok(())
+}
+
+fn trends(path: &str, body: &[u8], told: &mut Told<'_>) -> Result<()> {
+    let Some(lines) = lines::lines(body)? else { return Ok(()) };
+    let key = same(path, &lines.code)?;
+    let Some(instrument) = told.lane(key.id(), Channel::MinuteLine, || key.define("")) else { return Ok(()) };
+    for row in &lines.rows {
+        match lines::minute(row) {
+            Ok(minute) => {
+                let start = minute.start;
+                told.series(&instrument, Channel::MinuteLine, start, Body::Minute(Box::new(minute)));
+            }
+            Err(fault) => told.bad(fault),
+        }
+    }
+    Ok(())
+}
