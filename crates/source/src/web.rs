@@ -3,7 +3,7 @@
 
 use crate::{Cursor, Malformed, What};
 use model::ashare::{Board, Market, Phase, Section, TradingCalendar, instant};
-use model::{Date, Decimal, NumError, Ts};
+use model::{Date, Decimal, NumError, Scale, Ts};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -126,6 +126,14 @@ pub fn scaled(number: Decimal, tens: i8) -> Option<Decimal> {
         Ok(scale) => Some(Decimal::new(mantissa, scale)),
         Err(_) => Some(Decimal::new(mantissa * 10_i128.pow(scale.unsigned_abs().into()), 0)),
     }
+}
+
+/// A mantissa with all its decimals, as such sources write prices: `14.10`.
+pub fn fixed(mantissa: i64, scale: Scale) -> String {
+    let digits = format!("{:0>width$}", mantissa.unsigned_abs(), width = usize::from(scale) + 1);
+    let (whole, rest) = digits.split_at(digits.len() - usize::from(scale));
+    let sign = if mantissa < 0 { "-" } else { "" };
+    if rest.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") }
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@ use crate::lines::{self, INTERVALS, Interval};
 use crate::names::{self, Key, secid};
 use crate::quotes::{self, LIST_FIELDS, STOCK_FIELDS};
 use crate::{NAME, PAGE_ROWS};
-use model::{Body, Channel, InstrumentId, Sector, SourceName};
+use model::{Body, Channel, Sector, SourceName};
 use source::poll::{Asks, Question, Told};
 use source::{Malformed, Options, Want, What, web};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many instruments are asked for at once.
-const CODES_MAX: usize = 50;
+pub const CODES_MAX: usize = 50;
+/// How many rows an answer that goes on may have.
+const ROWS_MAX: usize = 1_000;
 /// How often quotes and flows are asked for; the exchanges make a new picture every 3 s.
 const QUOTES_MS: u64 = 3_000;
 /// How often bars and minutes are asked for.
@@ -22,10 +24,37 @@ const MEMBERS_MS: u64 = 600_000;
 /// The sessions' questions and answers.
 #[derive(Debug, Default)]
 pub struct EastmoneyAsks {
-    /// Instruments of which single answers are asked for: these tell more of the day than lists do.
-    single: BTreeSet<InstrumentId>,
+    /// The answer that goes on, where the session has one.
+    stream: Option<String>,
+    /// The rows of such an answer as they stand, by their key; a single stock is row 0.
+    rows: BTreeMap<usize, Fields>,
     /// The members of boards as far as their pages were read.
     members: BTreeMap<String, Vec<Box<str>>>,
+}
+
+/// The answers that go on which a want can be had by: one for a single stock, or one for some dozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Numbers of the day, levels and state of one.
+    Single,
+    /// Numbers of the day and flows of many.
+    Many,
+}
+
+/// The path of an answer that goes on.
+pub fn stream(kind: Stream, secids: &[String]) -> String {
+    let secids = secids.join(",");
+    match kind {
+        Stream::Single => {
+            format!("/api/qt/stock/sse?fltt=2&invt=2&mpi=1000&secid={secids}&fields={STOCK_FIELDS}")
+        }
+        Stream::Many => {
+            let rows = CODES_MAX;
+            format!(
+                "/api/qt/ulist/sse?fltt=2&invt=3&mpi=1000&pi=0&pz={rows}&secids={secids}&fields={LIST_FIELDS}"
+            )
+        }
+    }
 }
 
 /// The value of a parameter of a path.
@@ -57,18 +86,15 @@ impl Asks for EastmoneyAsks {
     }
 
     fn questions(&mut self, wants: &[Want], options: &Options) -> Vec<Question> {
-        self.single.clear();
-        let (mut single, mut listed): (BTreeMap<_, _>, BTreeMap<_, _>) = Default::default();
-        let mut all = Vec::new();
+        if self.stream.is_some() {
+            return Vec::new();
+        }
+        let (mut all, mut listed) = (Vec::new(), BTreeSet::new());
         let ask = |path, every_ms| Question { path, weight: 1, every_ms };
         for want in wants {
             let Some(secid) = secid(&want.instrument) else { continue };
             match want.channel {
-                Channel::BookTop | Channel::Status => _ = single.insert(want.instrument.id, secid),
-                Channel::DayStats | Channel::CapitalFlow => {
-                    listed.entry(want.instrument.id).or_insert((secid, false)).1 |=
-                        want.channel == Channel::CapitalFlow;
-                }
+                Channel::DayStats | Channel::CapitalFlow => _ = listed.insert(secid),
                 Channel::Sectors => {
                     let filter = format!("b:{}+f:!50", want.instrument.symbol);
                     all.push(ask(list(&filter, "f12,f13,f14"), MEMBERS_MS));
@@ -81,17 +107,11 @@ impl Asks for EastmoneyAsks {
                 _ => {}
             }
         }
-        listed.retain(|id, (_, flow)| *flow || !single.contains_key(id));
-        let listed: Vec<String> = listed.into_values().map(|(secid, _)| secid).collect();
+        let listed: Vec<String> = listed.into_iter().collect();
         for secids in listed.chunks(CODES_MAX) {
             let secids = secids.join(",");
             let path =
                 format!("/api/qt/ulist.np/get?fltt=2&invt=2&np=1&secids={secids}&fields={LIST_FIELDS}");
-            all.push(ask(path, QUOTES_MS));
-        }
-        for (id, secid) in single {
-            self.single.insert(id);
-            let path = format!("/api/qt/stock/get?fltt=2&invt=2&secid={secid}&fields={STOCK_FIELDS}");
             all.push(ask(path, QUOTES_MS));
         }
         all
@@ -100,11 +120,11 @@ impl Asks for EastmoneyAsks {
     fn read(&mut self, path: &str, body: &[u8], told: &mut Told<'_>) -> Result<Option<String>> {
         let raw = parameter(path, "fltt") == "1";
         match path.split_once('?').map_or(path, |(plain, _)| plain).rsplit_once("/api/qt/") {
-            Some((_, "ulist.np/get")) => self.rows(body, raw, told).map(|_| None),
+            Some((_, "ulist.np/get")) => Self::list(body, raw, told).map(|_| None),
             Some((_, "clist/get")) => {
                 let page = match parameter(path, "fs").strip_prefix("b:") {
                     Some(board) => self.members(board, path, body, told)?,
-                    None => self.rows(body, raw, told)?,
+                    None => Self::list(body, raw, told)?,
                 };
                 Ok(page.and_then(|page| next_page(path, &page)))
             }
@@ -113,6 +133,33 @@ impl Asks for EastmoneyAsks {
             Some((_, "stock/trends2/get")) => trends(path, body, told).map(|()| None),
             _ => Err(Malformed { at: 0, what: What::Rule("an answer to no question that we know") }),
         }
+    }
+
+    /// `data: {…}`, then an empty line. The first is whole; later ones hold what has changed, or nothing.
+    fn frame(&mut self, bytes: &[u8], first: bool, told: &mut Told<'_>) -> Result<()> {
+        if first {
+            self.rows.clear();
+        }
+        let text = bytes.trim_ascii();
+        let Some(json) = text.strip_prefix(b"data:") else {
+            // A comment keeps the connection open.
+            let comment = text.is_empty() || text.starts_with(b":");
+            return if comment { Ok(()) } else { Err(Malformed { at: 0, what: What::Expected("`data:`") }) };
+        };
+        let envelope = envelope(json)?;
+        let Some(data) = envelope.data else { return Ok(()) };
+        let raw = self.stream.as_deref().is_none_or(|path| parameter(path, "fltt") == "1");
+        if envelope.full {
+            self.rows.clear();
+        }
+        let many = data.windows(7).any(|part| part == b"\"diff\":");
+        let news = if many { fields::page(data, raw)?.rows } else { vec![(0, Fields::read(data, raw))] };
+        for (at, row) in news {
+            if let Err(fault) = row.and_then(|row| self.changed(at, row, (many, envelope.full), told)) {
+                told.bad(fault);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -143,30 +190,50 @@ fn minutes(secid: &str) -> String {
 }
 
 impl EastmoneyAsks {
+    /// For a session that hears this answer go on, or for one that polls.
+    pub fn new(stream: Option<String>) -> Self {
+        Self { stream, ..Self::default() }
+    }
+
     /// Tells the quotes and flows of a list's rows.
-    fn rows(&mut self, body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<Option<fields::Page>> {
+    fn list(body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<Option<fields::Page>> {
         let Some(data) = envelope(body)?.data else { return Ok(None) };
         let page = fields::page(data, raw)?;
         for (_, row) in &page.rows {
-            if let Err(fault) = row.as_ref().map_err(|fault| *fault).and_then(|row| self.row(row, told)) {
+            if let Err(fault) = row.as_ref().map_err(|fault| *fault).and_then(|row| quoted(row, told)) {
                 told.bad(fault);
             }
         }
         Ok(Some(page))
     }
 
-    fn row(&mut self, row: &Fields, told: &mut Told<'_>) -> Result<()> {
-        let key = names::of_row(row)?;
-        let (quote, flow) = (quotes::listed(row)?, quotes::flow(row)?);
-        let (id, ts, title) = (key.id(), quote.ts, quote.title.clone());
-        if !self.single.contains(&id) {
-            told.quote(id, quote, || key.define(&title));
+    /// Takes over what has changed in a row, and tells the row as it is now.
+    fn changed(
+        &mut self,
+        at: usize,
+        news: Fields,
+        (many, full): (bool, bool),
+        told: &mut Told<'_>,
+    ) -> Result<()> {
+        if self.rows.len() >= ROWS_MAX && !self.rows.contains_key(&at) {
+            return Err(Malformed { at: 0, what: What::Rule("more rows than were asked for") });
         }
-        if let Some(flow) = flow
-            && let Some(instrument) = told.lane(id, Channel::CapitalFlow, || key.define(&title))
-        {
-            told.tell(&instrument, Channel::CapitalFlow, ts, Body::CapitalFlow(Box::new(flow)));
+        if !full && !self.rows.contains_key(&at) {
+            return Err(Malformed { at: 0, what: What::Rule("a change of a row that was never told whole") });
         }
+        let row = self.rows.entry(at).or_default();
+        row.merge(news);
+        if many {
+            return quoted(row, told);
+        }
+        let code = row.text(57);
+        let key = match &self.stream {
+            Some(path) => same(path, code)?,
+            None => names::key(row.number(107)?, code)?,
+        };
+        let quote = quotes::stock(row, key.lot())?;
+        let title = quote.title.clone();
+        told.quote(key.id(), quote, || key.define(&title));
         Ok(())
     }
 
@@ -203,6 +270,20 @@ impl EastmoneyAsks {
     }
 }
 
+/// Tells the quote and the flow of a row.
+fn quoted(row: &Fields, told: &mut Told<'_>) -> Result<()> {
+    let key = names::of_row(row)?;
+    let (quote, flow) = (quotes::listed(row, key.lot())?, quotes::flow(row)?);
+    let (id, ts, title) = (key.id(), quote.ts, quote.title.clone());
+    told.quote(id, quote, || key.define(&title));
+    if let Some(flow) = flow
+        && let Some(instrument) = told.lane(id, Channel::CapitalFlow, || key.define(&title))
+    {
+        told.tell(&instrument, Channel::CapitalFlow, ts, Body::CapitalFlow(Box::new(flow)));
+    }
+    Ok(())
+}
+
 /// That an answer is about what was asked: hosts have answered with another stock's data.
 ///
 /// # Errors
@@ -220,7 +301,7 @@ fn single(path: &str, body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<()>
     let Some(data) = envelope(body)?.data else { return Ok(()) };
     let data = Fields::read(data, raw)?;
     let key = same(path, data.text(57))?;
-    let quote = quotes::stock(&data)?;
+    let quote = quotes::stock(&data, key.lot())?;
     let title = quote.title.clone();
     told.quote(key.id(), quote, || key.define(&title));
     Ok(())

@@ -9,14 +9,16 @@ mod listing;
 mod names;
 mod quotes;
 mod rest;
+mod sim;
 
-use asks::EastmoneyAsks;
+use asks::{CODES_MAX, EastmoneyAsks, Stream, stream};
 use model::{Channel, Instrument, Proof, SourceName};
-use source::poll::{Manners, Rounds};
+use source::poll::{AnswerSim, Manners, Rounds};
 use source::{
     ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
     Spec, Want, web,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The folder's name, also the venue of boards.
 pub(crate) const NAME: SourceName = "eastmoney";
@@ -54,8 +56,8 @@ pub static SPEC: Spec = Spec {
     name: NAME,
     docs: "https://quote.eastmoney.com/",
     endpoints: &[
-        endpoint("push", "wss://push2.eastmoney.com", "https://push2.eastmoney.com"),
-        endpoint("history", "wss://push2his.eastmoney.com", "https://push2his.eastmoney.com"),
+        endpoint("push", "https://push2.eastmoney.com", "https://push2.eastmoney.com"),
+        endpoint("history", "https://push2his.eastmoney.com", "https://push2his.eastmoney.com"),
     ],
     channels: &[
         offers(Channel::DayStats),
@@ -79,17 +81,78 @@ const MANNERS: Manners = Manners {
     moves: web::stocks_move,
 };
 
-/// Where a channel of an instrument is asked for; `None` where there is no such.
-fn endpoint_of(want: &Want) -> Option<usize> {
+/// Up to how many instruments their numbers of the day are heard as they change; of more they are asked for in rounds.
+const STREAMED_MAX: usize = 200;
+
+/// By what a want is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Heard(Stream),
+    Asked(usize),
+}
+
+/// `None` where the venue has no such thing.
+fn way(want: &Want) -> Option<Way> {
     let board = *want.instrument.venue == *NAME;
     names::secid(&want.instrument)?;
     match want.channel {
-        Channel::DayStats | Channel::CapitalFlow => Some(PUSH),
-        Channel::BookTop | Channel::Status if !board => Some(PUSH),
-        Channel::Sectors if board => Some(PUSH),
-        Channel::Bars | Channel::MinuteLine => Some(HISTORY),
+        Channel::DayStats | Channel::CapitalFlow => Some(Way::Heard(Stream::Many)),
+        Channel::BookTop | Channel::Status if !board => Some(Way::Heard(Stream::Single)),
+        Channel::Sectors if board => Some(Way::Asked(PUSH)),
+        Channel::Bars | Channel::MinuteLine => Some(Way::Asked(HISTORY)),
         _ => None,
     }
+}
+
+/// What one connection each can carry.
+fn cut(wants: &[Want], options: &Options) -> Vec<Shard> {
+    let (mut single, mut many): (BTreeMap<String, Vec<Want>>, BTreeMap<String, Vec<Want>>) =
+        Default::default();
+    let mut asked: [Vec<Want>; 2] = Default::default();
+    let singles: BTreeSet<_> = wants
+        .iter()
+        .filter(|want| way(want) == Some(Way::Heard(Stream::Single)))
+        .map(|want| want.instrument.id)
+        .collect();
+    for want in wants {
+        let Some(secid) = names::secid(&want.instrument) else { continue };
+        match way(want) {
+            // A single stock's answer tells more of the day than a list does.
+            Some(Way::Heard(Stream::Many))
+                if want.channel == Channel::DayStats && singles.contains(&want.instrument.id) =>
+            {
+                single.entry(secid).or_default().push(want.clone());
+            }
+            Some(Way::Heard(Stream::Many)) => many.entry(secid).or_default().push(want.clone()),
+            Some(Way::Heard(Stream::Single)) => single.entry(secid).or_default().push(want.clone()),
+            Some(Way::Asked(endpoint)) => {
+                if let Some(all) = asked.get_mut(endpoint) {
+                    all.push(want.clone());
+                }
+            }
+            None => {}
+        }
+    }
+    let shard = |endpoint, path, wants| Shard { endpoint, path, wants, options: options.clone() };
+    let mut shards: Vec<Shard> = single
+        .into_iter()
+        .map(|(secid, wants)| shard(PUSH, Some(stream(Stream::Single, &[secid])), wants))
+        .collect();
+    let [push, history] = &mut asked;
+    if many.len() > STREAMED_MAX {
+        push.extend(many.into_values().flatten());
+    } else {
+        let many: Vec<(String, Vec<Want>)> = many.into_iter().collect();
+        for part in many.chunks(CODES_MAX) {
+            let secids: Vec<String> = part.iter().map(|(secid, _)| secid.clone()).collect();
+            let wants = part.iter().flat_map(|(_, wants)| wants.clone()).collect();
+            shards.push(shard(PUSH, Some(stream(Stream::Many, &secids)), wants));
+        }
+    }
+    shards.push(shard(PUSH, None, std::mem::take(push)));
+    shards.push(shard(HISTORY, None, std::mem::take(history)));
+    shards.retain(|shard| !shard.wants.is_empty());
+    shards
 }
 
 impl Source for Eastmoney {
@@ -106,19 +169,16 @@ impl Source for Eastmoney {
     }
 
     fn shards(&self, wants: &[Want], options: &Options) -> Vec<Shard> {
-        let shard = |endpoint| {
-            let wants = wants.iter().filter(|want| endpoint_of(want) == Some(endpoint)).cloned().collect();
-            Shard { endpoint, path: None, wants, options: options.clone() }
-        };
-        [PUSH, HISTORY].into_iter().map(shard).filter(|shard| !shard.wants.is_empty()).collect()
+        cut(wants, options)
     }
 
     fn session(&self, shard: &Shard) -> Box<dyn Session> {
-        Box::new(Rounds::new(Box::new(EastmoneyAsks::default()), MANNERS, SPEC.channels, shard))
+        let asks = Box::new(EastmoneyAsks::new(shard.path.clone()));
+        Box::new(Rounds::new(asks, MANNERS, SPEC.channels, shard))
     }
 
-    fn sim(&self, _setup: &SimSetup) -> Box<dyn Sim> {
-        unimplemented!()
+    fn sim(&self, setup: &SimSetup) -> Box<dyn Sim> {
+        Box::new(AnswerSim::new(setup, sim::EastmoneySim::new(setup)))
     }
 
     fn headers(&self, _endpoint: usize) -> &'static [(&'static str, &'static str)] {

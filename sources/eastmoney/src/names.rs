@@ -27,6 +27,14 @@ impl Key<'_> {
         }
     }
 
+    /// How many shares are one 手, the venue's unit of volumes, as a power of ten.
+    pub fn lot(self) -> i8 {
+        match self {
+            Self::Code(code) if code.section().board.lot() == 10 => 1,
+            Self::Code(_) | Self::Board(_) => 2,
+        }
+    }
+
     /// Its definition.
     pub fn define(self, title: &str) -> Instrument {
         match self {

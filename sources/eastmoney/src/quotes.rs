@@ -13,26 +13,24 @@ pub const LIST_FIELDS: &str = "f1,f2,f5,f6,f12,f13,f14,f15,f16,f17,f18,f62,f66,f
 pub const STOCK_FIELDS: &str = "f11,f12,f13,f14,f15,f16,f17,f18,f19,f20,f31,f32,f33,f34,f35,f36,f37,f38,f39,f40,\
      f43,f44,f45,f46,f47,f48,f49,f51,f52,f57,f58,f59,f60,f86,f107,f161,f292";
 
-/// 手 to shares, as a power of ten.
-const LOT: i8 = 2;
-
 fn seconds(fields: &Fields, field: u16) -> Result<Option<Ts>> {
     let at = fields.number(field)?.filter(|n| !n.is_zero()).and_then(|n| n.mantissa_at(9));
     Ok(at.map(Ts))
 }
 
-/// A row of `clist` and `ulist` as a quote; it has no levels that carry quantities.
+/// A row of `clist` and `ulist` as a quote; it has no levels that carry quantities. `lot` is the power of ten that takes 手
+/// to shares.
 ///
 /// # Errors
 /// Where a number is none.
-pub fn listed(row: &Fields) -> Result<Quoted> {
+pub fn listed(row: &Fields, lot: i8) -> Result<Quoted> {
     let price = |field| row.price(field, 1);
     let stats = DayStats {
         open: price(17)?,
         high: price(15)?,
         low: price(16)?,
         last: price(2)?,
-        volume: row.times(5, LOT)?,
+        volume: row.times(5, lot)?,
         turnover: row.number(6)?,
         prev_close: price(18)?,
         ..DayStats::default()
@@ -59,12 +57,12 @@ pub fn flow(row: &Fields) -> Result<Option<CapitalFlow>> {
 ///
 /// # Errors
 /// Where a number is none.
-pub fn stock(data: &Fields) -> Result<Quoted> {
+pub fn stock(data: &Fields, lot: i8) -> Result<Quoted> {
     let price = |field| data.price(field, 59);
     let levels = |best: [u16; 5]| {
         let mut side = Vec::with_capacity(best.len());
         for field in best {
-            side.extend(price(field)?.zip(data.times(field + 1, LOT)?));
+            side.extend(price(field)?.zip(data.times(field + 1, lot)?));
         }
         Ok(side)
     };
@@ -74,13 +72,13 @@ pub fn stock(data: &Fields) -> Result<Quoted> {
         high: price(44)?,
         low: price(45)?,
         last: price(43)?,
-        volume: data.times(47, LOT)?,
+        volume: data.times(47, lot)?,
         turnover: data.number(48)?,
         prev_close: price(60)?,
         limit_up: price(51)?,
         limit_down: price(52)?,
-        buy_volume: data.times(49, LOT)?,
-        sell_volume: data.times(161, LOT)?,
+        buy_volume: data.times(49, lot)?,
+        sell_volume: data.times(161, lot)?,
         ..DayStats::default()
     };
     let status = data.number(292)?.and_then(|n| n.mantissa_at(0)).and_then(state);
@@ -112,7 +110,7 @@ mod tests {
         let data = r#"{"total":4,"diff":{"0":{"f1":2,"f2":187,"f3":-158,"f4":-3,"f5":305354,"f6":57473902.0,"f12":"000882","f13":0,"f14":"华联股份","f15":190,"f16":186,"f17":"-","f18":190,"f62":-5000.0,"f124":1676620778}}}"#;
         let page = page(data.as_bytes(), true).unwrap();
         let row = page.rows[0].1.as_ref().unwrap();
-        let quote = listed(row).unwrap();
+        let quote = listed(row, 2).unwrap();
         assert_eq!((&*quote.title, quote.ts), ("华联股份", Some(Ts(1_676_620_778_000_000_000))));
         assert_eq!(
             quote.stats,
@@ -136,7 +134,7 @@ mod tests {
         let body = r#"{"rc":0,"rt":4,"full":1,"data":{"f43":1340,"f44":1350,"f45":1330,"f46":1338,"f47":1000,"f48":1340000.0,"f49":600,"f161":400,"f51":1470,"f52":1206,"f57":"600123","f58":"兰花科创","f59":2,"f60":1338,"f86":1676620778,"f292":2,
             "f19":1340,"f20":12,"f17":1339,"f18":5,"f15":"-","f16":0,"f39":1341,"f40":7,"f37":"-","f38":"-"}}"#;
         let data = Fields::read(envelope(body.as_bytes()).unwrap().data.unwrap(), true).unwrap();
-        let quote = stock(&data).unwrap();
+        let quote = stock(&data, 2).unwrap();
         assert_eq!((quote.stats.limit_up, quote.stats.limit_down), (of("14.70"), of("12.06")));
         assert_eq!((quote.stats.buy_volume, quote.stats.sell_volume), (of("60000"), of("40000")));
         let (bids, asks) = quote.levels.unwrap();

@@ -3,7 +3,7 @@
 use super::told::{Lanes, Told};
 use super::{Asks, Question};
 use crate::web::PAGE;
-use crate::{Action, ChannelSpec, Input, Malformed, Options, Session, Shard, Want, What};
+use crate::{Action, ChannelSpec, Input, Options, Session, Shard, Want};
 use model::{Body, GapCause, LaneFact, Ts};
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ struct Waiting {
     until: Ts,
 }
 
-/// A session that asks for what is wanted again and again, one request at a time.
+/// A session that asks for what is wanted again and again, one request at a time, or hears an answer that goes on.
 ///
 /// While data move a question is asked at its own pace: when the timetable says so, and also outside it as long as
 /// answers bring something new. Else it is asked seldom. A request that fails is made again after a pause; three
@@ -79,6 +79,8 @@ pub struct Rounds {
     options: Options,
     lanes: Lanes,
     open: bool,
+    /// No frame came on this connection yet.
+    fresh: bool,
     turns: Vec<Turn>,
     waiting: Option<Waiting>,
     tags: u64,
@@ -89,7 +91,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// A session for a shard without a path; without wants it reads recorded answers.
+    /// A session for a shard; without wants it reads recorded answers.
     pub fn new(
         asks: Box<dyn Asks>,
         manners: Manners,
@@ -105,6 +107,7 @@ impl Rounds {
             options: shard.options.clone(),
             lanes,
             open: false,
+            fresh: true,
             turns: Vec::new(),
             waiting: None,
             tags: 0,
@@ -150,7 +153,7 @@ impl Rounds {
 
     fn opened(&mut self, now: Ts) {
         (self.open, self.armed, self.waiting, self.failures) = (true, None, None, 0);
-        self.not_before = now;
+        (self.not_before, self.fresh) = (now, true);
         for turn in &mut self.turns {
             (turn.due, turn.page) = (now, None);
         }
@@ -274,9 +277,12 @@ impl Session for Rounds {
                 self.open = false;
                 self.lanes.forget(Some(GapCause::Disconnected), now, out);
             }
-            Input::Frame { .. } => {
-                let what = What::Rule("a session that polls hears no frames");
-                out.push(Action::Malformed(Malformed { at: 0, what }));
+            Input::Frame { bytes, .. } => {
+                let first = std::mem::take(&mut self.fresh);
+                let mut told = Told { lanes: &mut self.lanes, now, out, news: false };
+                if let Err(fault) = self.asks.frame(bytes, first, &mut told) {
+                    out.push(Action::Malformed(fault));
+                }
             }
             Input::Resync { instrument, channel } => {
                 if let Some(lane) = self.lanes.all.get_mut(&(instrument, channel)) {
