@@ -3,6 +3,7 @@
 //! A source says which [`Question`]s its wants make and reads the answers ([`Asks`]); [`Rounds`] is the session: when to
 //! ask, how slowly, and what to do where the source is silent or refuses.
 
+#[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod check;
 mod rounds;
 mod sim;

@@ -32,6 +32,61 @@ pub fn payload(body: &[u8]) -> Result<&[u8], Malformed> {
     inner.strip_suffix(b")").map_or_else(|| fault(body.len(), What::Eof), |inner| Ok(inner.trim_ascii()))
 }
 
+/// Calls `each` with the name and the value of each assignment of an answer: `v_sh600519="1~…";`, where `mark` is `v_`. A
+/// value may hold line ends. A last one that is not closed is named; those before it are whole.
+///
+/// # Errors
+/// [`PAGE`] where it is HTML, [`What::Expected`] where there is no assignment in it.
+pub fn assignments<'a>(
+    body: &'a [u8],
+    mark: &'static str,
+    mut each: impl FnMut(Result<(&'a str, &'a [u8]), Malformed>),
+) -> Result<(), Malformed> {
+    if body.trim_ascii_start().starts_with(b"<") {
+        return Err(Malformed { at: 0, what: PAGE });
+    }
+    let (mut at, mut found) = (0, false);
+    while let Some(begin) = find(body, at, mark.as_bytes()) {
+        found = true;
+        let name_at = begin + mark.len();
+        let name_end = find(body, name_at, b"=\"");
+        let end = name_end.and_then(|end| find(body, end + 2, b"\";"));
+        let (Some(name_end), Some(end)) = (name_end, end) else {
+            each(Err(Malformed { at: body.len(), what: What::Eof }));
+            break;
+        };
+        let name = std::str::from_utf8(body.get(name_at..name_end).unwrap_or_default());
+        let value = body.get(name_end + 2..end).unwrap_or_default();
+        each(name.map(|name| (name, value)).map_err(|_| Malformed { at: name_at, what: What::Encoding }));
+        at = end + 2;
+    }
+    let nothing = Malformed { at: 0, what: What::Expected("an assignment of a text") };
+    if found { Ok(()) } else { Err(nothing) }
+}
+
+fn find(body: &[u8], from: usize, what: &[u8]) -> Option<usize> {
+    let rest = body.get(from..)?;
+    rest.windows(what.len()).position(|part| part == what).map(|at| from + at)
+}
+
+/// A text of GBK (read as GB18030, which holds it). Names are cut to a number of bytes at their source, so half a character at
+/// the end is left out.
+///
+/// # Errors
+/// [`What::Encoding`] where it is none.
+pub fn gbk(bytes: &[u8]) -> Result<String, Malformed> {
+    let read = |bytes: &[u8]| {
+        encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(bytes).map(Cow::into_owned)
+    };
+    let whole = read(bytes).or_else(|| bytes.split_last().and_then(|(_, rest)| read(rest)));
+    whole.ok_or(Malformed { at: 0, what: What::Encoding })
+}
+
+/// A text in GBK, as simulated venues send it.
+pub fn to_gbk(text: &str) -> Vec<u8> {
+    encoding_rs::GBK.encode(text).0.into_owned()
+}
+
 /// A text as JSON spells it, escapes undone.
 ///
 /// # Errors
@@ -180,6 +235,30 @@ mod tests {
         assert_eq!(number(b""), Ok(None));
         assert_eq!(number(b"0.000"), Ok(Some(Decimal::new(0, 0))));
         assert!(number(b"abc").is_err());
+    }
+
+    #[test]
+    fn assignments_are_found_whatever_stands_in_them_and_a_cut_one_is_named() {
+        let read = |body: &[u8]| {
+            let mut all = Vec::new();
+            let done = assignments(body, "v_", |one| all.push(one.map(|(name, value)| (name.to_owned(), value.len()))));
+            (done, all)
+        };
+        let (done, all) = read(b"v_sh1=\"a~\nb;~\";\nv_sz2=\"\";\nv_sz3=\"cut");
+        assert_eq!(done, Ok(()));
+        assert_eq!(all[..2], [Ok(("sh1".to_owned(), 6)), Ok(("sz2".to_owned(), 0))]);
+        assert_eq!(all[2].as_ref().unwrap_err().what, What::Eof);
+        assert_eq!(read(b"<html>").0.unwrap_err().what, PAGE);
+        assert!(read(b"Forbidden").0.is_err());
+    }
+
+    #[test]
+    fn names_in_gbk_are_read_and_half_a_character_at_the_end_is_left_out() {
+        let name = to_gbk("贵州茅台");
+        assert_eq!(gbk(&name).as_deref(), Ok("贵州茅台"));
+        assert_eq!(gbk(&name[..7]).as_deref(), Ok("贵州茅"));
+        assert_eq!(gbk(b"\xff\xff\xff").unwrap_err().what, What::Encoding);
+        assert_eq!((fixed(1410, 2), fixed(-5, 3), fixed(7, 0)), ("14.10".into(), "-0.005".into(), "7".into()));
     }
 
     #[test]

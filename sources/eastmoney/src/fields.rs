@@ -93,11 +93,6 @@ impl Fields {
         self.all.extend(news.all);
     }
 
-    /// Whether no field was told.
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
     /// The value of a field; `None` where it was not told.
     pub fn get(&self, field: u16) -> Option<&Value> {
         self.all.get(&field)

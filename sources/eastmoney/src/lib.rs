@@ -15,7 +15,7 @@ use asks::{CODES_MAX, EastmoneyAsks, Stream, stream};
 use model::{Channel, Instrument, Proof, SourceName};
 use source::poll::{AnswerSim, Manners, Rounds};
 use source::{
-    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
+    ChannelSpec, End, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
     Spec, Want, web,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,6 +164,10 @@ impl Source for Eastmoney {
         listing::requests()
     }
 
+    fn more(&self, request: &Request, body: &[u8]) -> Option<Request> {
+        listing::more(request, body)
+    }
+
     fn define(&self, path: &str, body: &[u8]) -> Option<Result<Vec<Instrument>, Malformed>> {
         listing::is_listing(path).then(|| listing::read(body))
     }
@@ -183,6 +187,18 @@ impl Source for Eastmoney {
 
     fn headers(&self, _endpoint: usize) -> &'static [(&'static str, &'static str)] {
         &[("Referer", "https://quote.eastmoney.com/"), ("User-Agent", "Mozilla/5.0")]
+    }
+
+    /// An event of an answer that goes on ends with an empty line.
+    fn cut(&self, _endpoint: usize, _from: End, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        let end = bytes.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2);
+        let carriage = bytes.windows(4).position(|part| part == b"\r\n\r\n").map(|at| at + 4);
+        match end.into_iter().chain(carriage).min() {
+            None if bytes.len() > SPEC.frame_bytes_max => {
+                Err(Malformed { at: bytes.len(), what: What::Rule("an event longer than any") })
+            }
+            end => Ok(end),
+        }
     }
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {

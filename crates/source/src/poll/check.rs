@@ -2,8 +2,11 @@
 //!
 //! A fixture's first line is the path that was asked, the rest is the answer.
 
-use crate::{Action, Input, Session, Shard, Source};
-use model::{Body, Event, Ts};
+use crate::ashare::{Market, View};
+use crate::pair::Pair;
+use crate::{Action, Input, Options, Session, Shard, SimSetup, Source};
+use model::ashare::{Code, Market as Exchange};
+use model::{Body, Channel, DayStats, Decimal, Event, Level, Px, Ts};
 use std::fmt::Write;
 
 /// When the answers of fixtures came: 2026-11-20 10:00 in Beijing.
@@ -88,5 +91,77 @@ pub fn damaged_answers_never_panic(source: &dyn Source, bytes: &[u8]) {
             read(source.session(&Shard::default()).as_mut(), &path, &broken, &mut out);
             out.clear();
         }
+    }
+}
+
+/// Lets sessions that want `channels` of everything hear a source's simulator for `ms`, and holds every quote against the
+/// market behind it at the instant that it tells of. `lots` where the source counts whole 手. Gives all events.
+pub fn quotes_are_the_markets(
+    source: &'static dyn Source,
+    setup: &SimSetup,
+    channels: &[Channel],
+    (ms, lots): (u64, bool),
+) -> Vec<Event> {
+    let mut pair = Pair::new(source, setup, channels, &Options::default());
+    pair.seen.keep = true;
+    pair.run_ms(ms);
+    assert_eq!(pair.seen.malformed, 0, "answers of its own simulator");
+    assert!(pair.seen.closes.is_empty(), "{:?}", pair.seen.closes);
+    let (mut market, clock) = Market::of(setup);
+    let mut events = std::mem::take(&mut pair.seen.kept);
+    // An answer is as old as its way was long.
+    let at = |event: &Event| {
+        let asked = Ts(event.stamp.ts_recv.0 - i64::try_from(pair.answer_ms).unwrap_or(0) * 1_000_000);
+        event.stamp.ts_event.unwrap_or_else(|| clock.market(asked))
+    };
+    events.sort_by_key(at);
+    for event in &events {
+        let venue = Exchange::parse(&event.instrument.venue);
+        let code = venue.and_then(|venue| Code::new(venue, &event.instrument.symbol));
+        let Some(place) = code.and_then(|code| market.find(code)) else { continue };
+        market.advance(at(event));
+        let Some(view) = market.view(place) else { panic!("{} has no view", event.instrument.name) };
+        let lot = market.listed().get(place).map_or(1, |one| i64::from(one.section.board.lot()));
+        match &event.body {
+            Body::DayStats(stats) => day(event, stats, &view, if lots { lot } else { 1 }),
+            Body::Snapshot(book) => {
+                let same = |told: &[Level], true_ones: &[Level], side: &str| {
+                    for (told, level) in told.iter().zip(true_ones) {
+                        let qty = if lots { level.qty.0 / lot * lot } else { level.qty.0 };
+                        assert_eq!(
+                            (told.px, told.qty.0),
+                            (level.px, qty),
+                            "{side} of {event:?}, but {view:?}"
+                        );
+                    }
+                    assert_eq!(told.is_empty(), true_ones.is_empty(), "{side} of {event:?}, but {view:?}");
+                };
+                same(book.levels.bids(), &view.bids, "bids");
+                same(book.levels.asks(), &view.asks, "asks");
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+fn day(event: &Event, stats: &DayStats, view: &View, lot: i64) {
+    let scale = event.instrument.px_scale;
+    let px = |px: Px| Decimal::new(px.0.into(), scale);
+    let sums = |qty: i64| Decimal::new((qty / lot * lot).into(), 0);
+    let told = [stats.open, stats.high, stats.low, stats.last, stats.prev_close];
+    let true_ones = [view.open, view.high, view.low, view.last, Some(view.prev_close)];
+    assert_eq!(told, true_ones.map(|one| one.map(px)), "{event:?}, but {view:?}");
+    assert_eq!(stats.volume.unwrap_or_default(), sums(view.volume), "{event:?}, but {view:?}");
+    assert_eq!(
+        stats.turnover.unwrap_or_default(),
+        Decimal::new(view.amount.into(), scale),
+        "{event:?}, but {view:?}"
+    );
+    if let (Some(down), Some(up)) = (stats.limit_down, stats.limit_up) {
+        assert_eq!(Some((down, up)), view.limits.map(|(down, up)| (px(down), px(up))), "{event:?}");
+    }
+    if let (Some(bought), Some(sold)) = (stats.buy_volume, stats.sell_volume) {
+        assert_eq!((bought, sold), (sums(view.bought), sums(view.sold)), "{event:?}");
     }
 }

@@ -167,6 +167,21 @@ impl Told<'_> {
         self.out.push(Action::Emit(Event { source, instrument, channel, flags: Flags::NONE, stamp, body }));
     }
 
+    /// The source does not know this instrument, says it in these words; told once for each lane that was asked for and not
+    /// answered.
+    pub fn refuse(&mut self, id: InstrumentId, words: &str) {
+        let mut refused = Vec::new();
+        for ((at, channel), lane) in &mut self.lanes.all {
+            if *at == id && lane.asked && !std::mem::replace(&mut lane.acked, true) {
+                refused.push((Arc::clone(&lane.instrument), *channel));
+            }
+        }
+        for (instrument, channel) in refused {
+            let fact = Body::Lane(LaneFact::Refused(words.into()));
+            self.out.push(self.lanes.event(&instrument, channel, fact, self.now));
+        }
+    }
+
     /// Tells everything that a quote says to the lanes that want it.
     pub fn quote(&mut self, id: InstrumentId, quote: Quoted, make: impl Fn() -> Instrument) {
         let Quoted { ts, title: _, stats, levels, status } = quote;

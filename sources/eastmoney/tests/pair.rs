@@ -1,0 +1,116 @@
+//! Sessions and the simulated venue in memory.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use eastmoney::{Eastmoney, SPEC};
+use model::{Body, Channel, Event};
+use source::pair::{Pair, START};
+use source::poll::check;
+use source::{Options, Past, SimControl, SimSetup, Source};
+use std::collections::BTreeSet;
+
+fn setup(seed: u64) -> SimSetup {
+    SimSetup { seed, start: START, instruments: 8, ..SimSetup::default() }
+}
+
+fn all() -> Vec<Channel> {
+    SPEC.channels.iter().map(|spec| spec.channel).collect()
+}
+
+fn of(events: &[Event], channel: Channel) -> usize {
+    let names: BTreeSet<_> = events
+        .iter()
+        .filter(|e| e.channel == channel && !matches!(e.body, Body::Lane(_)))
+        .map(|e| &e.instrument.name)
+        .collect();
+    names.len()
+}
+
+#[test]
+fn every_channel_is_fed_and_every_quote_is_the_markets() {
+    for seed in 1..6 {
+        let events = check::quotes_are_the_markets(&Eastmoney, &setup(seed), &all(), (120_000, true));
+        for channel in all() {
+            assert!(of(&events, channel) >= 8, "seed {seed}: {channel:?} of {}", of(&events, channel));
+        }
+        let flow = events.iter().find_map(|e| match &e.body {
+            Body::CapitalFlow(flow) if flow.main.is_some_and(|main| !main.is_zero()) => Some(flow.clone()),
+            _ => None,
+        });
+        let flow = flow.unwrap();
+        let sum = |parts: &[Option<model::Decimal>]| -> i64 {
+            parts.iter().map(|part| part.unwrap().mantissa_at(4).unwrap()).sum()
+        };
+        assert_eq!(sum(&[flow.very_large, flow.large]), sum(&[flow.main]));
+        assert_eq!(sum(&[flow.very_large, flow.large, flow.medium, flow.small]), 0);
+    }
+}
+
+#[test]
+fn quotes_asked_for_in_rounds_are_those_that_are_heard() {
+    let many = SimSetup { instruments: 260, ..setup(3) };
+    let events = check::quotes_are_the_markets(&Eastmoney, &many, &[Channel::DayStats], (30_000, true));
+    assert!(of(&events, Channel::DayStats) > 90, "one page of the listing is read here");
+    let pair = Pair::new(&Eastmoney, &many, &[Channel::DayStats], &Options::default());
+    let wants = pair.wants(&[Channel::DayStats]);
+    let shards = Eastmoney.shards(&wants, &Options::default());
+    let ways: BTreeSet<_> = shards.iter().map(|shard| shard.path.is_some()).collect();
+    assert_eq!(ways.len(), 1, "all are heard, or all are asked for");
+}
+
+#[test]
+fn refusals_make_the_questions_rare_and_books_a_gap_and_then_all_goes_on() {
+    let mut pair = Pair::new(&Eastmoney, &setup(2), &[Channel::Bars, Channel::BookTop], &Options::default());
+    pair.run_ms(30_000);
+    let (bars, asked) = (pair.seen.count(Channel::Bars), pair.fetched.len());
+    assert!(bars >= 8 && asked >= 20);
+    pair.control(SimControl::RateLimit(1_000));
+    pair.run_ms(600_000);
+    // Three tries, then one in three minutes.
+    assert!(pair.fetched.len() - asked <= 7, "{}", pair.fetched.len() - asked);
+    pair.control(SimControl::RateLimit(0));
+    pair.run_ms(200_000);
+    assert!(pair.seen.count(Channel::Bars) > bars, "bars come again");
+    let gaps = pair.seen.gaps.values().sum::<usize>();
+    pair.control(SimControl::CloseAll);
+    pair.run_ms(10_000);
+    let books = pair.instruments.iter().filter(|i| &*i.venue != "eastmoney").count();
+    assert!(pair.seen.gaps.values().sum::<usize>() - gaps <= books);
+    assert!(pair.seen.gaps.contains_key("disconnected"), "{:?}", pair.seen.gaps);
+}
+
+#[test]
+fn the_past_of_bars_is_read_and_is_what_the_venue_has() {
+    let mut pair = Pair::new(&Eastmoney, &setup(4), &[], &Options::default());
+    let instrument = pair.instruments.iter().find(|i| &*i.venue == "sse").unwrap().clone();
+    for (interval, days, least) in
+        [("1d", 60, 30), ("1m", 14, 400), ("1h", 14, 8), ("1w", 60, 6), ("1M", 120, 3)]
+    {
+        let from = model::Ts(START.0 - days * 86_400_000_000_000);
+        let past = Past {
+            source: "eastmoney",
+            instrument: instrument.clone(),
+            channel: Channel::Bars,
+            interval: interval.to_owned(),
+            from,
+            to: START,
+            ids: None,
+        };
+        let mut history = Eastmoney.rest().history(past).unwrap();
+        let mut bars = Vec::new();
+        while let Some(request) = history.request() {
+            let answer = pair.request(request.endpoint, &request.path);
+            bars.extend(history.take(&answer.body, START).unwrap());
+        }
+        let starts: Vec<_> = bars
+            .iter()
+            .map(|event| match &event.body {
+                Body::Bar(bar) => bar.start,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(bars.len() >= least, "{interval}: {}", bars.len());
+        assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "{interval}");
+        assert!(starts.iter().all(|start| (from..START).contains(start)));
+        assert_eq!(history.reached(), START);
+    }
+}
