@@ -33,10 +33,11 @@ pub fn payload(body: &[u8]) -> Result<&[u8], Malformed> {
 }
 
 /// Calls `each` with the name and the value of each assignment of an answer: `v_sh600519="1~…";`, where `mark` is `v_`. A
-/// value may hold line ends. A last one that is not closed is named; those before it are whole.
+/// value may hold line ends.
 ///
 /// # Errors
-/// [`PAGE`] where it is HTML, [`What::Expected`] where there is no assignment in it.
+/// [`PAGE`] where it is HTML, [`What::Expected`] where there is no assignment in it, [`What::Eof`] where the last one is not
+/// closed: those before it are whole and were told.
 pub fn assignments<'a>(
     body: &'a [u8],
     mark: &'static str,
@@ -52,8 +53,7 @@ pub fn assignments<'a>(
         let name_end = find(body, name_at, b"=\"");
         let end = name_end.and_then(|end| find(body, end + 2, b"\";"));
         let (Some(name_end), Some(end)) = (name_end, end) else {
-            each(Err(Malformed { at: body.len(), what: What::Eof }));
-            break;
+            return Err(Malformed { at: body.len(), what: What::Eof });
         };
         let name = std::str::from_utf8(body.get(name_at..name_end).unwrap_or_default());
         let value = body.get(name_end + 2..end).unwrap_or_default();
@@ -241,13 +241,14 @@ mod tests {
     fn assignments_are_found_whatever_stands_in_them_and_a_cut_one_is_named() {
         let read = |body: &[u8]| {
             let mut all = Vec::new();
-            let done = assignments(body, "v_", |one| all.push(one.map(|(name, value)| (name.to_owned(), value.len()))));
+            let done = assignments(body, "v_", |one| {
+                all.push(one.map(|(name, value)| (name.to_owned(), value.len())));
+            });
             (done, all)
         };
         let (done, all) = read(b"v_sh1=\"a~\nb;~\";\nv_sz2=\"\";\nv_sz3=\"cut");
-        assert_eq!(done, Ok(()));
-        assert_eq!(all[..2], [Ok(("sh1".to_owned(), 6)), Ok(("sz2".to_owned(), 0))]);
-        assert_eq!(all[2].as_ref().unwrap_err().what, What::Eof);
+        assert_eq!(done.unwrap_err().what, What::Eof);
+        assert_eq!(all, [Ok(("sh1".to_owned(), 6)), Ok(("sz2".to_owned(), 0))]);
         assert_eq!(read(b"<html>").0.unwrap_err().what, PAGE);
         assert!(read(b"Forbidden").0.is_err());
     }
@@ -258,7 +259,10 @@ mod tests {
         assert_eq!(gbk(&name).as_deref(), Ok("贵州茅台"));
         assert_eq!(gbk(&name[..7]).as_deref(), Ok("贵州茅"));
         assert_eq!(gbk(b"\xff\xff\xff").unwrap_err().what, What::Encoding);
-        assert_eq!((fixed(1410, 2), fixed(-5, 3), fixed(7, 0)), ("14.10".into(), "-0.005".into(), "7".into()));
+        assert_eq!(
+            (fixed(1410, 2), fixed(-5, 3), fixed(7, 0)),
+            ("14.10".into(), "-0.005".into(), "7".into())
+        );
     }
 
     #[test]

@@ -15,8 +15,8 @@ use asks::{CODES_MAX, EastmoneyAsks, Stream, stream};
 use model::{Channel, Instrument, Proof, SourceName};
 use source::poll::{AnswerSim, Manners, Rounds};
 use source::{
-    ChannelSpec, End, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup, Source,
-    Spec, Want, web,
+    ChannelSpec, End, Endpoint, Malformed, Options, Rate, Request, Rest, Session, Shard, Sim, SimSetup,
+    Source, Spec, Want, What, web,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

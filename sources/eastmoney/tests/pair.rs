@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use eastmoney::{Eastmoney, SPEC};
+use model::ashare::Board;
 use model::{Body, Channel, Event};
 use source::pair::{Pair, START};
 use source::poll::check;
@@ -28,7 +29,7 @@ fn of(events: &[Event], channel: Channel) -> usize {
 #[test]
 fn every_channel_is_fed_and_every_quote_is_the_markets() {
     for seed in 1..6 {
-        let events = check::quotes_are_the_markets(&Eastmoney, &setup(seed), &all(), (120_000, true));
+        let events = check::quotes_are_the_markets(&Eastmoney, &setup(seed), &all(), (120_000, Board::lot));
         for channel in all() {
             assert!(of(&events, channel) >= 8, "seed {seed}: {channel:?} of {}", of(&events, channel));
         }
@@ -48,7 +49,7 @@ fn every_channel_is_fed_and_every_quote_is_the_markets() {
 #[test]
 fn quotes_asked_for_in_rounds_are_those_that_are_heard() {
     let many = SimSetup { instruments: 260, ..setup(3) };
-    let events = check::quotes_are_the_markets(&Eastmoney, &many, &[Channel::DayStats], (30_000, true));
+    let events = check::quotes_are_the_markets(&Eastmoney, &many, &[Channel::DayStats], (30_000, Board::lot));
     assert!(of(&events, Channel::DayStats) > 90, "one page of the listing is read here");
     let pair = Pair::new(&Eastmoney, &many, &[Channel::DayStats], &Options::default());
     let wants = pair.wants(&[Channel::DayStats]);

@@ -27,7 +27,9 @@ fn the_whole_market_of_a_day_is_read_and_what_is_missing_is_told_apart_from_zero
     let all: Vec<_> = out.iter().map(stats).collect();
     assert_eq!(all.len(), 5_133);
     let missing = all.iter().filter(|s| s.last.is_none());
-    assert!(missing.clone().all(|s| s.volume.is_none() && s.turnover.is_none() && s.prev_close.is_some()));
+    assert!(missing.clone().all(|s| s.volume.is_none() && s.turnover.is_none()));
+    // Nine were not listed yet.
+    assert_eq!(missing.clone().filter(|s| s.prev_close.is_none()).count(), 9);
     assert_eq!(missing.count(), 215);
     assert!(all.iter().filter(|s| s.last.is_some()).all(|s| s.volume.is_some_and(|v| !v.is_zero())));
     assert_eq!(Eastmoney.define("/api/qt/clist/get?pn=1&fs=m:0", &body).unwrap().unwrap().len(), 5_133);

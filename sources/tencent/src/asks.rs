@@ -37,8 +37,10 @@ impl Asks for TencentAsks {
     fn questions(&mut self, wants: &[Want], _options: &Options) -> Vec<Question> {
         let codes: BTreeSet<String> = wants.iter().filter_map(|want| spelled(&want.instrument)).collect();
         let codes: Vec<String> = codes.into_iter().collect();
-        let ask = |part: &[String]| {
-            Question { path: format!("/q={}", part.join(",")), weight: 1, every_ms: QUOTES_MS }
+        let ask = |part: &[String]| Question {
+            path: format!("/q={}", part.join(",")),
+            weight: 1,
+            every_ms: QUOTES_MS,
         };
         codes.chunks(CODES_MAX).map(ask).collect()
     }

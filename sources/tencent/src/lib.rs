@@ -11,7 +11,8 @@ use asks::TencentAsks;
 use model::{Channel, Instrument, Proof, SourceName};
 use source::poll::{AnswerSim, Manners, Rounds};
 use source::{
-    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Session, Shard, Sim, SimSetup, Source, Spec, Want, web,
+    ChannelSpec, Endpoint, Malformed, Options, Rate, Request, Session, Shard, Sim, SimSetup, Source, Spec,
+    Want, web,
 };
 
 /// The folder's name.
@@ -46,10 +47,7 @@ const fn endpoint(name: &'static str, rest: &'static str) -> Endpoint {
 pub static SPEC: Spec = Spec {
     name: NAME,
     docs: "https://stockapp.finance.qq.com/",
-    endpoints: &[
-        endpoint("quotes", "https://qt.gtimg.cn"),
-        endpoint("list", "https://proxy.finance.qq.com"),
-    ],
+    endpoints: &[endpoint("quotes", "https://qt.gtimg.cn"), endpoint("list", "https://proxy.finance.qq.com")],
     channels: &[offers(Channel::DayStats), offers(Channel::BookTop), offers(Channel::Status)],
     frame_bytes_max: 4 * 1024 * 1024,
 };
@@ -81,7 +79,8 @@ impl Source for Tencent {
     }
 
     fn shards(&self, wants: &[Want], options: &Options) -> Vec<Shard> {
-        let ours = |want: &&Want| SPEC.channel(want.channel).is_some() && asks::spelled(&want.instrument).is_some();
+        let ours =
+            |want: &&Want| SPEC.channel(want.channel).is_some() && asks::spelled(&want.instrument).is_some();
         let wants: Vec<Want> = wants.iter().filter(ours).cloned().collect();
         let shard = Shard { endpoint: QUOTES, path: None, wants, options: options.clone() };
         Vec::from_iter((!shard.wants.is_empty()).then_some(shard))
@@ -96,10 +95,10 @@ impl Source for Tencent {
     }
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {
-        let ours = |part: &&str| url.is_some_and(|url| url.contains(part));
-        match url {
-            Some(_) => ["gtimg.cn/", "finance.qq.com/"].iter().any(ours.clone()),
-            None => ["v_sh", "v_sz", "v_bj", "v_pv_none"].iter().any(|mark| frame.starts_with(mark.as_bytes())),
-        }
+        let marks = ["v_sh", "v_sz", "v_bj", "v_pv_none"];
+        url.map_or_else(
+            || marks.iter().any(|mark| frame.starts_with(mark.as_bytes())),
+            |url| url.contains("gtimg.cn/") || url.contains("finance.qq.com/"),
+        )
     }
 }

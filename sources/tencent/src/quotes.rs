@@ -118,12 +118,8 @@ fn unit(code: Code, (last, volume, turnover): (Option<Decimal>, Option<Decimal>,
     let (money, at_last) = (turnover * 10_000, last * volume);
     if board == Board::Index || at_last == 0 || money == 0 {
         by_board
-    } else if money > at_last * 30 {
-        2
-    } else if money > at_last * 3 {
-        1
     } else {
-        0
+        i8::from(money > at_last * 3) + i8::from(money > at_last * 30)
     }
 }
 

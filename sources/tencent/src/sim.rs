@@ -1,7 +1,7 @@
 //! The venue's end of the wire: one market by a seed, and the texts that the pages would get.
 
-use crate::listing::PAGE_ROWS;
 use crate::LIST;
+use crate::listing::PAGE_ROWS;
 use model::ashare::{Board, Code, Market as Exchange, local};
 use model::{Level, Px, Ts};
 use source::SimSetup;
@@ -65,7 +65,11 @@ fn list(market: &Market, path: &str) -> String {
     let size = number("count").min(PAGE_ROWS as usize);
     let row = |one: &&Listed| {
         let (code, name) = (one.code, &one.instrument.title);
-        format!(r#"{{"code":"{}{}","name":"{name}","stock_type":"GP-A"}}"#, code.market.prefix(), code.digits())
+        format!(
+            r#"{{"code":"{}{}","name":"{name}","stock_type":"GP-A"}}"#,
+            code.market.prefix(),
+            code.digits()
+        )
     };
     let rows: Vec<String> = all.iter().skip(number("offset")).take(size).map(row).collect();
     let total = all.len();

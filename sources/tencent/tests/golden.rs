@@ -1,13 +1,14 @@
 //! Fixtures give the events that stand in `golden/`. `UPDATE=1` writes them anew.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use tencent::Tencent;
 use source::poll::check;
 use std::path::{Path, PathBuf};
+use tencent::Tencent;
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut all: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut all: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     all.sort();
     all
 }

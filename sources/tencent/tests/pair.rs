@@ -1,6 +1,7 @@
 //! Sessions and the simulated venue in memory.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use model::ashare::Board;
 use model::{Body, Channel, LaneFact, Status};
 use source::pair::{Pair, START};
 use source::poll::check;
@@ -18,8 +19,10 @@ fn all() -> Vec<Channel> {
 
 #[test]
 fn every_quote_is_the_markets_and_halted_shares_are_told() {
+    // Volumes of STAR are told in single shares.
+    let lot = |board: Board| if board == Board::Star { 1 } else { board.lot() };
     for seed in 1..4 {
-        let events = check::quotes_are_the_markets(&Tencent, &setup(seed), &all(), (30_000, false));
+        let events = check::quotes_are_the_markets(&Tencent, &setup(seed), &all(), (30_000, lot));
         assert!(events.len() > 1_000);
         let halted = |status: &Body| matches!(status, Body::Status(Status::Halted));
         assert!(events.iter().any(|event| halted(&event.body)), "seed {seed}");
@@ -30,7 +33,7 @@ fn every_quote_is_the_markets_and_halted_shares_are_told() {
 fn a_code_that_the_source_does_not_know_is_refused_and_harms_no_other() {
     let mut pair = Pair::new(&Tencent, &setup(1), &[], &Options::default());
     pair.seen.keep = true;
-    let unknown = Arc::new(model::ashare::instrument(model::ashare::Code::parse("600001").unwrap(), ""));
+    let unknown = Arc::new(model::ashare::instrument(model::ashare::Code::parse("601999").unwrap(), ""));
     let want = |instrument: &Arc<_>| Want { instrument: Arc::clone(instrument), channel: Channel::DayStats };
     let known = pair.instruments[0].clone();
     pair.subscribe(&[want(&unknown), want(&known)]);

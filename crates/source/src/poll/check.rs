@@ -5,7 +5,7 @@
 use crate::ashare::{Market, View};
 use crate::pair::Pair;
 use crate::{Action, Input, Options, Session, Shard, SimSetup, Source};
-use model::ashare::{Code, Market as Exchange};
+use model::ashare::{Board, Code, Market as Exchange};
 use model::{Body, Channel, DayStats, Decimal, Event, Level, Px, Ts};
 use std::fmt::Write;
 
@@ -95,12 +95,13 @@ pub fn damaged_answers_never_panic(source: &dyn Source, bytes: &[u8]) {
 }
 
 /// Lets sessions that want `channels` of everything hear a source's simulator for `ms`, and holds every quote against the
-/// market behind it at the instant that it tells of. `lots` where the source counts whole 手. Gives all events.
+/// market behind it at the instant that it tells of. `lot` tells how many shares of a
+/// board the source counts as one, rounded down. Gives all events.
 pub fn quotes_are_the_markets(
     source: &'static dyn Source,
     setup: &SimSetup,
     channels: &[Channel],
-    (ms, lots): (u64, bool),
+    (ms, lot): (u64, fn(Board) -> u32),
 ) -> Vec<Event> {
     let mut pair = Pair::new(source, setup, channels, &Options::default());
     pair.seen.keep = true;
@@ -121,13 +122,13 @@ pub fn quotes_are_the_markets(
         let Some(place) = code.and_then(|code| market.find(code)) else { continue };
         market.advance(at(event));
         let Some(view) = market.view(place) else { panic!("{} has no view", event.instrument.name) };
-        let lot = market.listed().get(place).map_or(1, |one| i64::from(one.section.board.lot()));
+        let lot = market.listed().get(place).map_or(1, |one| i64::from(lot(one.section.board)));
         match &event.body {
-            Body::DayStats(stats) => day(event, stats, &view, if lots { lot } else { 1 }),
+            Body::DayStats(stats) => day(event, stats, &view, lot),
             Body::Snapshot(book) => {
                 let same = |told: &[Level], true_ones: &[Level], side: &str| {
                     for (told, level) in told.iter().zip(true_ones) {
-                        let qty = if lots { level.qty.0 / lot * lot } else { level.qty.0 };
+                        let qty = level.qty.0 / lot * lot;
                         assert_eq!(
                             (told.px, told.qty.0),
                             (level.px, qty),

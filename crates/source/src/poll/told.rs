@@ -185,9 +185,7 @@ impl Told<'_> {
     /// Tells everything that a quote says to the lanes that want it.
     pub fn quote(&mut self, id: InstrumentId, quote: Quoted, make: impl Fn() -> Instrument) {
         let Quoted { ts, title: _, stats, levels, status } = quote;
-        if stats != DayStats::default()
-            && let Some(instrument) = self.lane(id, Channel::DayStats, &make)
-        {
+        if let Some(instrument) = self.lane(id, Channel::DayStats, &make) {
             self.tell(&instrument, Channel::DayStats, ts, Body::DayStats(Box::new(stats)));
         }
         if let Some((bids, asks)) = levels
