@@ -2,10 +2,9 @@
 //! quotes as such sources tell them.
 
 use crate::{Cursor, Malformed, What};
-use model::ashare::{Board, Market, Phase, Section, TradingCalendar, instant};
+use model::ashare::{Board, Market, Phase, Section, calendar, instant};
 use model::{Date, Decimal, NumError, Scale, Ts};
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 /// What is said of a page of HTML that stands where data should.
 pub const PAGE: What = What::Rule("a page for people stands where data should; the source refuses us");
@@ -154,9 +153,9 @@ pub fn china_time(text: &[u8]) -> Option<Ts> {
 /// Whether Chinese stocks may move at an instant, by the timetable of their exchanges; in a year whose trading days are not
 /// known always.
 pub fn stocks_move(at: Ts) -> bool {
-    static CALENDAR: LazyLock<TradingCalendar> = LazyLock::new(TradingCalendar::built_in);
+    // The section with the longest day.
     let section = Section { market: Market::Sz, board: Board::ChiNext };
-    !matches!(CALENDAR.phase_at(section, at), Some(Phase::Closed | Phase::Lunch))
+    calendar().phase_at(section, at).is_none_or(Phase::moves)
 }
 
 /// A number of a text; an empty text and `-` mean that there is none.

@@ -5,7 +5,7 @@ use crate::lines::{self, INTERVALS, Interval};
 use crate::names::{self, Key, secid};
 use crate::quotes::{self, LIST_FIELDS, STOCK_FIELDS};
 use crate::{NAME, PAGE_ROWS};
-use model::{Body, Channel, Sector, SourceName};
+use model::{Body, Channel, InstrumentId, Sector, SourceName};
 use source::poll::{Asks, Question, Told};
 use source::{Malformed, Options, Want, What, web};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,8 @@ const MEMBERS_MS: u64 = 600_000;
 pub struct EastmoneyAsks {
     /// The answer that goes on, where the session has one.
     stream: Option<String>,
+    /// What is asked for one by one: these answers tell more of the day than lists do.
+    single: BTreeSet<InstrumentId>,
     /// The rows of such an answer as they stand, by their key; a single stock is row 0.
     rows: BTreeMap<usize, Fields>,
     /// The members of boards as far as their pages were read.
@@ -89,12 +91,16 @@ impl Asks for EastmoneyAsks {
         if self.stream.is_some() {
             return Vec::new();
         }
-        let (mut all, mut listed) = (Vec::new(), BTreeSet::new());
+        let (mut all, mut listed, mut single) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let ask = |path, every_ms| Question { path, weight: 1, every_ms };
         for want in wants {
             let Some(secid) = secid(&want.instrument) else { continue };
             match want.channel {
-                Channel::DayStats | Channel::CapitalFlow => _ = listed.insert(secid),
+                Channel::BookTop | Channel::Status => _ = single.insert(want.instrument.id, secid),
+                Channel::DayStats | Channel::CapitalFlow => {
+                    listed.entry(want.instrument.id).or_insert((secid, false)).1 |=
+                        want.channel == Channel::CapitalFlow;
+                }
                 Channel::Sectors => {
                     let filter = format!("b:{}+f:!50", want.instrument.symbol);
                     all.push(ask(list(&filter, "f12,f13,f14"), MEMBERS_MS));
@@ -107,11 +113,17 @@ impl Asks for EastmoneyAsks {
                 _ => {}
             }
         }
-        let listed: Vec<String> = listed.into_iter().collect();
+        listed.retain(|id, (_, flow)| *flow || !single.contains_key(id));
+        let listed: Vec<String> = listed.into_values().map(|(secid, _)| secid).collect();
         for secids in listed.chunks(CODES_MAX) {
             let secids = secids.join(",");
             let path =
                 format!("/api/qt/ulist.np/get?fltt=2&invt=2&np=1&secids={secids}&fields={LIST_FIELDS}");
+            all.push(ask(path, QUOTES_MS));
+        }
+        self.single = single.keys().copied().collect();
+        for secid in single.into_values() {
+            let path = format!("/api/qt/stock/get?fltt=2&invt=2&secid={secid}&fields={STOCK_FIELDS}");
             all.push(ask(path, QUOTES_MS));
         }
         all
@@ -120,11 +132,11 @@ impl Asks for EastmoneyAsks {
     fn read(&mut self, path: &str, body: &[u8], told: &mut Told<'_>) -> Result<Option<String>> {
         let raw = parameter(path, "fltt") == "1";
         match path.split_once('?').map_or(path, |(plain, _)| plain).rsplit_once("/api/qt/") {
-            Some((_, "ulist.np/get")) => Self::list(body, raw, told).map(|_| None),
+            Some((_, "ulist.np/get")) => self.list(body, raw, told).map(|_| None),
             Some((_, "clist/get")) => {
                 let page = match parameter(path, "fs").strip_prefix("b:") {
                     Some(board) => self.members(board, path, body, told)?,
-                    None => Self::list(body, raw, told)?,
+                    None => self.list(body, raw, told)?,
                 };
                 Ok(page.and_then(|page| next_page(path, &page)))
             }
@@ -196,11 +208,13 @@ impl EastmoneyAsks {
     }
 
     /// Tells the quotes and flows of a list's rows.
-    fn list(body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<Option<fields::Page>> {
+    fn list(&self, body: &[u8], raw: bool, told: &mut Told<'_>) -> Result<Option<fields::Page>> {
         let Some(data) = envelope(body)?.data else { return Ok(None) };
         let page = fields::page(data, raw)?;
         for (_, row) in &page.rows {
-            if let Err(fault) = row.as_ref().map_err(|fault| *fault).and_then(|row| quoted(row, told)) {
+            if let Err(fault) =
+                row.as_ref().map_err(|fault| *fault).and_then(|row| quoted(row, &self.single, told))
+            {
                 told.bad(fault);
             }
         }
@@ -224,7 +238,7 @@ impl EastmoneyAsks {
         let row = self.rows.entry(at).or_default();
         row.merge(news);
         if many {
-            return quoted(row, told);
+            return quoted(row, &self.single, told);
         }
         let code = row.text(57);
         let key = match &self.stream {
@@ -270,12 +284,14 @@ impl EastmoneyAsks {
     }
 }
 
-/// Tells the quote and the flow of a row.
-fn quoted(row: &Fields, told: &mut Told<'_>) -> Result<()> {
+/// Tells the quote and the flow of a row, the flow alone where the quote comes by a single answer.
+fn quoted(row: &Fields, single: &BTreeSet<InstrumentId>, told: &mut Told<'_>) -> Result<()> {
     let key = names::of_row(row)?;
     let (quote, flow) = (quotes::listed(row, key.lot())?, quotes::flow(row)?);
     let (id, ts, title) = (key.id(), quote.ts, quote.title.clone());
-    told.quote(id, quote, || key.define(&title));
+    if !single.contains(&id) {
+        told.quote(id, quote, || key.define(&title));
+    }
     if let Some(flow) = flow
         && let Some(instrument) = told.lane(id, Channel::CapitalFlow, || key.define(&title))
     {

@@ -84,6 +84,9 @@ const MANNERS: Manners = Manners {
 /// Up to how many instruments their numbers of the day are heard as they change; of more they are asked for in rounds.
 const STREAMED_MAX: usize = 200;
 
+/// Of how many instruments the levels are heard as they change, each by a connection of its own; of more they are asked for.
+const SINGLES_MAX: usize = 50;
+
 /// By what a want is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -134,11 +137,14 @@ fn cut(wants: &[Want], options: &Options) -> Vec<Shard> {
         }
     }
     let shard = |endpoint, path, wants| Shard { endpoint, path, wants, options: options.clone() };
-    let mut shards: Vec<Shard> = single
-        .into_iter()
-        .map(|(secid, wants)| shard(PUSH, Some(stream(Stream::Single, &[secid])), wants))
-        .collect();
+    let mut shards = Vec::new();
     let [push, history] = &mut asked;
+    if single.len() > SINGLES_MAX {
+        push.extend(single.into_values().flatten());
+    } else {
+        let heard = single.into_iter();
+        shards.extend(heard.map(|(secid, wants)| shard(PUSH, Some(stream(Stream::Single, &[secid])), wants)));
+    }
     if many.len() > STREAMED_MAX {
         push.extend(many.into_values().flatten());
     } else {

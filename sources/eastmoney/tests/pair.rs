@@ -48,14 +48,21 @@ fn every_channel_is_fed_and_every_quote_is_the_markets() {
 
 #[test]
 fn quotes_asked_for_in_rounds_are_those_that_are_heard() {
-    let many = SimSetup { instruments: 260, ..setup(3) };
-    let events = check::quotes_are_the_markets(&Eastmoney, &many, &[Channel::DayStats], (30_000, Board::lot));
-    assert!(of(&events, Channel::DayStats) > 90, "one page of the listing is read here");
-    let pair = Pair::new(&Eastmoney, &many, &[Channel::DayStats], &Options::default());
-    let wants = pair.wants(&[Channel::DayStats]);
-    let shards = Eastmoney.shards(&wants, &Options::default());
-    let ways: BTreeSet<_> = shards.iter().map(|shard| shard.path.is_some()).collect();
-    assert_eq!(ways.len(), 1, "all are heard, or all are asked for");
+    // More levels than are heard one by one: all are asked for, and tell the numbers of the day too.
+    let many = SimSetup { instruments: 80, ..setup(3) };
+    let channels = [Channel::DayStats, Channel::BookTop, Channel::CapitalFlow];
+    let events = check::quotes_are_the_markets(&Eastmoney, &many, &channels, (150_000, Board::lot));
+    for channel in channels {
+        // Of what is suspended no flow is told.
+        assert!(of(&events, channel) >= 75, "{channel:?} of {}", of(&events, channel));
+    }
+    let pair = Pair::new(&Eastmoney, &many, &[], &Options::default());
+    let heard = |channels: &[Channel]| {
+        let shards = Eastmoney.shards(&pair.wants(channels), &Options::default());
+        shards.iter().filter(|shard| shard.path.is_some()).count()
+    };
+    assert_eq!(heard(&[Channel::BookTop]), 0);
+    assert!((2..=4).contains(&heard(&[Channel::DayStats])), "some dozen on each connection");
 }
 
 #[test]

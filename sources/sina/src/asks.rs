@@ -2,7 +2,7 @@
 
 use crate::NAME;
 use crate::quotes::quote;
-use model::ashare::{self, Code, Market};
+use model::ashare::{self, Code};
 use model::{Instrument, InstrumentId, SourceName};
 use source::poll::{Asks, Question, Told};
 use source::web::assignments;
@@ -20,8 +20,7 @@ pub struct SinaAsks;
 
 /// How the source spells an instrument: `sh600519`; `None` where it is none of the three exchanges'.
 pub fn spelled(instrument: &Instrument) -> Option<String> {
-    let market = Market::ALL.into_iter().find(|market| market.venue() == &*instrument.venue)?;
-    Code::new(market, &instrument.symbol).map(|code| format!("{}{}", market.prefix(), code.digits()))
+    ashare::code(instrument).map(|code| format!("{}{}", code.market.prefix(), code.digits()))
 }
 
 /// The id of what a code names.

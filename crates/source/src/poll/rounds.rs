@@ -3,7 +3,7 @@
 use super::told::{Lanes, Told};
 use super::{Asks, Question};
 use crate::web::PAGE;
-use crate::{Action, ChannelSpec, Input, Options, Session, Shard, Want};
+use crate::{Action, ChannelSpec, Input, Options, Session, Shard, Want, What};
 use model::{Body, GapCause, LaneFact, Ts};
 use std::collections::BTreeMap;
 
@@ -69,7 +69,8 @@ struct Waiting {
 /// A session that asks for what is wanted again and again, one request at a time, or hears an answer that goes on.
 ///
 /// While data move a question is asked at its own pace: when the timetable says so, and also outside it as long as
-/// answers bring something new. Else it is asked seldom. A request that fails is made again after a pause; three
+/// answers bring something new. Else, and where its answer makes no sense, it is asked seldom. A request that fails is made
+/// again after a pause; three
 /// failures in a row are a refusal, after which nothing is asked for some minutes, and books are a gap.
 pub struct Rounds {
     asks: Box<dyn Asks>,
@@ -181,12 +182,17 @@ impl Rounds {
                     (turn.page, turn.due) = (next, now);
                 } else {
                     let news = std::mem::take(&mut turn.news);
-                    turn.due = self.manners.next(turn.question.every_ms, news, now);
+                    turn.due = self.manners.next(turn.question.every_ms, news || self.options.all_hours, now);
                 }
             }
             Err(fault) => {
                 out.push(Action::Malformed(fault));
-                self.failed(at, fault.what == PAGE, retry_ms, now, out);
+                match fault.what {
+                    PAGE => self.failed(at, true, retry_ms, now, out),
+                    What::Eof | What::Expected(_) => self.failed(at, false, retry_ms, now, out),
+                    // What was answered makes no sense, but the source answers: the others are not to blame.
+                    _ => turn.due = now.plus_ms(turn.question.every_ms.max(self.manners.idle_ms)),
+                }
             }
         }
     }

@@ -90,7 +90,8 @@ impl<A: Answers> AnswerSim<A> {
     fn feed(&mut self, peer: Peer, out: &mut Vec<SimAction>) {
         let Some(reader) = self.readers.get_mut(&peer) else { return };
         let frame = self.answers.stream(&mut self.market, &reader.path, &mut reader.told);
-        out.extend(frame.map(|bytes| SimAction::Send { peer, bytes, binary: false }));
+        // Bytes of a stream, not a text of their own.
+        out.extend(frame.map(|bytes| SimAction::Send { peer, bytes, binary: true }));
     }
 
     fn tick(&mut self, now: Ts, out: &mut Vec<SimAction>) {

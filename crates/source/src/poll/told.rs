@@ -185,7 +185,9 @@ impl Told<'_> {
     /// Tells everything that a quote says to the lanes that want it.
     pub fn quote(&mut self, id: InstrumentId, quote: Quoted, make: impl Fn() -> Instrument) {
         let Quoted { ts, title: _, stats, levels, status } = quote;
-        if let Some(instrument) = self.lane(id, Channel::DayStats, &make) {
+        // An answer with nothing but levels says nothing of the day.
+        let says = stats != DayStats::default() || levels.is_none();
+        if let Some(instrument) = says.then(|| self.lane(id, Channel::DayStats, &make)).flatten() {
             self.tell(&instrument, Channel::DayStats, ts, Body::DayStats(Box::new(stats)));
         }
         if let Some((bids, asks)) = levels
