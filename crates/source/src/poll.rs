@@ -7,6 +7,8 @@
 pub mod check;
 mod rounds;
 mod sim;
+#[cfg(test)]
+mod tests;
 mod told;
 
 pub use rounds::{Manners, Rounds};
