@@ -68,8 +68,9 @@ impl Ladder {
         }
     }
 
+    /// Puts a level in and gives the quantity that stood there, 0 where none did.
     #[inline]
-    pub(crate) fn set(&mut self, level: Level) -> Result<(), Broken> {
+    pub(crate) fn set(&mut self, level: Level) -> Result<Qty, Broken> {
         if level.qty.0 < 0 {
             return Err(Broken::Negative(level));
         }
@@ -81,18 +82,19 @@ impl Ladder {
                 self.runs.push(Run { keys: vec![key], qtys: vec![level.qty] });
                 self.len = 1;
             }
-            return Ok(());
+            return Ok(Qty(0));
         };
         match run.keys.binary_search(&key) {
             Ok(place) if level.qty.0 == 0 => {
                 run.keys.remove(place);
-                run.qtys.remove(place);
+                let old = run.qtys.remove(place);
                 self.len -= 1;
                 self.shrunk(at, place);
+                return Ok(old);
             }
             Ok(place) => {
                 if let Some(qty) = run.qtys.get_mut(place) {
-                    *qty = level.qty;
+                    return Ok(std::mem::replace(qty, level.qty));
                 }
             }
             Err(place) if level.qty.0 > 0 => {
@@ -103,7 +105,7 @@ impl Ladder {
             }
             Err(_) => {}
         }
-        Ok(())
+        Ok(Qty(0))
     }
 
     /// Keeps the first keys right, and cuts a run that has become long.
@@ -136,14 +138,14 @@ impl Ladder {
         }
     }
 
-    /// Keeps the best `max` levels and says how many went.
+    /// Keeps the best `max` levels, hands out those that go, and says how many.
     #[inline]
-    pub(crate) fn trim(&mut self, max: usize) -> usize {
+    pub(crate) fn trim(&mut self, max: usize, mut gone: impl FnMut(Level)) -> usize {
         let over = self.len.saturating_sub(max);
         for _ in 0..over {
             if let Some(run) = self.runs.first_mut().filter(|run| !run.keys.is_empty()) {
-                run.keys.remove(0);
-                run.qtys.remove(0);
+                let px = Px(run.keys.remove(0).wrapping_mul(self.sign));
+                gone(Level { px, qty: run.qtys.remove(0) });
                 self.len -= 1;
                 self.shrunk(0, 0);
             }

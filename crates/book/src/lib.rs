@@ -25,6 +25,16 @@ pub struct Book {
     trimmed: u64,
 }
 
+/// What a delta replaced, for [`Book::undo`]. Meant to be used again and again: it allocates only while it grows.
+#[derive(Clone, Debug, Default)]
+pub struct Undo {
+    seq: Option<u64>,
+    /// The quantities that stood there, in the order in which they went; 0 where none did.
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+    trimmed: u64,
+}
+
 /// Why a delta was not applied. The book is unchanged or, after [`Broken::Negative`], to be thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -56,7 +66,7 @@ impl Book {
         self.seq = snapshot.seq;
         self.bids.reset(snapshot.levels.bids());
         self.asks.reset(snapshot.levels.asks());
-        self.trim();
+        self.trim(|_| {}, |_| {});
     }
 
     /// Changes the levels of a delta.
@@ -64,19 +74,52 @@ impl Book {
     /// # Errors
     /// [`Broken`] where the delta does not follow this book or holds nonsense.
     pub fn apply(&mut self, delta: &Delta) -> Result<(), Broken> {
+        self.change(delta, |_| {}, |_| {})
+    }
+
+    /// As [`Book::apply`], and notes in `undo` what was replaced, also where it fails.
+    ///
+    /// # Errors
+    /// As [`Book::apply`].
+    pub fn apply_undoably(&mut self, delta: &Delta, undo: &mut Undo) -> Result<(), Broken> {
+        let Undo { seq, bids, asks, trimmed } = undo;
+        (*seq, *trimmed) = (self.seq, self.trimmed);
+        bids.clear();
+        asks.clear();
+        self.change(delta, |level| bids.push(level), |level| asks.push(level))
+    }
+
+    /// Takes back the delta that `undo` was made by, which must be the last change of this book.
+    pub fn undo(&mut self, undo: &Undo) {
+        (self.seq, self.trimmed) = (undo.seq, undo.trimmed);
+        for (side, levels) in [(&mut self.bids, &undo.bids), (&mut self.asks, &undo.asks)] {
+            for level in levels.iter().rev() {
+                // Nothing that stood here was below zero.
+                _ = side.set(*level);
+            }
+        }
+    }
+
+    #[inline]
+    fn change(
+        &mut self,
+        delta: &Delta,
+        mut bid: impl FnMut(Level),
+        mut ask: impl FnMut(Level),
+    ) -> Result<(), Broken> {
         if let (Some(have), Some(want)) = (self.seq, delta.prev_seq)
             && have != want
         {
             return Err(Broken::Sequence { have, want });
         }
         for level in delta.levels.bids() {
-            self.bids.set(*level)?;
+            bid(Level { px: level.px, qty: self.bids.set(*level)? });
         }
         for level in delta.levels.asks() {
-            self.asks.set(*level)?;
+            ask(Level { px: level.px, qty: self.asks.set(*level)? });
         }
         self.seq = delta.seq;
-        self.trim();
+        self.trim(bid, ask);
         Ok(())
     }
 
@@ -87,8 +130,8 @@ impl Book {
         self.asks.reset(&[]);
     }
 
-    fn trim(&mut self) {
-        let over = self.bids.trim(self.levels_max) + self.asks.trim(self.levels_max);
+    fn trim(&mut self, bid: impl FnMut(Level), ask: impl FnMut(Level)) {
+        let over = self.bids.trim(self.levels_max, bid) + self.asks.trim(self.levels_max, ask);
         self.trimmed += over as u64;
     }
 
@@ -237,6 +280,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_delta_that_is_taken_back_leaves_no_trace(
+            held in proptest::collection::vec((any::<bool>(), 0_i64..60, 1_i64..4), 0..80),
+            changes in proptest::collection::vec((any::<bool>(), 0_i64..60, -1_i64..4), 1..60),
+        ) {
+            let sides = |levels: &[(bool, i64, i64)], bids: bool| -> Vec<Level> {
+                levels.iter().filter(|l| l.0 == bids).map(|(_, px, qty)| level(*px, *qty)).collect()
+            };
+            let mut book = Book::new(20);
+            book.reset(&snapshot(5, &sides(&held, true), &sides(&held, false)));
+            let state = |book: &Book| (book.seq(), book.trimmed(), book.len(), book.levels(usize::MAX));
+            let before = state(&book);
+            let mut undo = Undo::default();
+            _ = book.apply_undoably(&delta(5, 6, &sides(&changes, true), &sides(&changes, false)), &mut undo);
+            book.undo(&undo);
+            prop_assert_eq!(state(&book), before);
+        }
+
         #[test]
         fn any_sequence_of_deltas_gives_the_book_of_two_sorted_maps(
             changes in proptest::collection::vec((any::<bool>(), 0_i64..200, 0_i64..4), 1..400)

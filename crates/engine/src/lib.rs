@@ -9,7 +9,7 @@ pub use bars::Interval;
 pub use shares::Level;
 
 use bars::Bars;
-use book::{Book, Broken, Checksummer};
+use book::{Book, Broken, Checksummer, Undo};
 use hashbrown::HashMap;
 use model::{
     Body, Channel, Delta, Event, Flags, Gap, GapCause, Instrument, InstrumentId, Quote, Snapshot, Ts,
@@ -78,6 +78,15 @@ pub struct Resync {
     pub cause: GapCause,
 }
 
+/// An event that does not stand, as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// What was refused.
+    pub event: Event,
+    /// What was wrong with it.
+    pub cause: GapCause,
+}
+
 /// One book with what is known of it.
 struct Lane {
     instrument: Arc<Instrument>,
@@ -90,13 +99,17 @@ struct Lane {
     sums: Option<Box<Checksummer>>,
 }
 
+type Lanes = HashMap<(InstrumentId, Channel), Lane>;
+
 /// The books of one session, and the checks.
 pub struct Engine {
     config: Config,
-    lanes: HashMap<(InstrumentId, Channel), Lane>,
+    lanes: Lanes,
     counters: Counters,
     shares: Shares,
     bars: Bars,
+    /// What the last event that was tried replaced.
+    undo: Undo,
 }
 
 impl Engine {
@@ -104,7 +117,14 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         let shares = Shares::new(config.shares);
         let bars = Bars::new(&config.bars);
-        Self { config, lanes: HashMap::new(), counters: Counters::default(), shares, bars }
+        Self {
+            config,
+            lanes: HashMap::new(),
+            counters: Counters::default(),
+            undo: Undo::default(),
+            shares,
+            bars,
+        }
     }
 
     /// What was found so far.
@@ -135,11 +155,7 @@ impl Engine {
     /// Takes an event and appends it and what follows from it. Where a book turned out wrong, its `Gap` was appended in
     /// place of the event, and the session has to be told.
     pub fn on(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
-        let odd = check::times(&event.stamp);
-        if !odd.is_empty() {
-            event.flags |= odd;
-            self.counters.bad_times += 1;
-        }
+        self.times(&mut event);
         let told = self.shares.on(&mut event);
         let mut bars = Vec::new();
         self.bars.on(&event, &mut bars);
@@ -182,9 +198,58 @@ impl Engine {
         }
     }
 
+    /// Takes a snapshot or a delta of a [`Channel::Book`] that somebody else may bring too: where it does not stand, nothing is appended, the book
+    /// is as it was before, and the event comes back. [`Engine::refuse`] then tells the `Gap`, where nobody else has it.
+    ///
+    /// # Errors
+    /// The event and what was wrong with it.
+    pub fn attempt(&mut self, mut event: Event, out: &mut Vec<Event>) -> Result<(), Box<Refused>> {
+        self.times(&mut event);
+        let lane = Self::lane(&mut self.lanes, &self.config, &event);
+        let (live, epoch, crossed_since) = (lane.live, lane.epoch, lane.crossed_since);
+        let whole = matches!(event.body, Body::Snapshot(_));
+        let before = whole.then(|| {
+            let book = std::mem::replace(&mut lane.book, Book::new(self.config.levels_max));
+            (book, Arc::clone(&lane.instrument))
+        });
+        let applies = matches!(event.body, Body::Delta(_)) && live;
+        let undo = applies.then_some(&mut self.undo);
+        match lane.take(&mut event, &self.config, &mut self.counters, undo) {
+            Ok(()) => lane.tell(event, &self.config, out),
+            Err(None) => {}
+            Err(Some(cause)) => {
+                match before {
+                    Some(before) => (lane.book, lane.instrument) = before,
+                    None if applies && cause != GapCause::Scale => lane.book.undo(&self.undo),
+                    None => {}
+                }
+                (lane.live, lane.epoch, lane.crossed_since) = (live, epoch, crossed_since);
+                return Err(Box::new(Refused { event, cause }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells that a book is lost by an event that did not stand.
+    pub fn refuse(&mut self, refused: Refused, out: &mut Vec<Event>) -> Resync {
+        let Refused { event, cause } = refused;
+        Self::lane(&mut self.lanes, &self.config, &event).fail(event, cause, out)
+    }
+
     fn on_book(&mut self, mut event: Event, out: &mut Vec<Event>) -> Option<Resync> {
-        let Self { config, lanes, counters, shares: _, bars: _ } = self;
-        let lane = lanes.entry((event.instrument.id, event.channel)).or_insert_with(|| Lane {
+        let Self { config, lanes, counters, shares: _, bars: _, undo: _ } = self;
+        let lane = Self::lane(lanes, config, &event);
+        match lane.take(&mut event, config, counters, None) {
+            Ok(()) => lane.tell(event, config, out),
+            Err(None) => {}
+            Err(Some(cause)) => return Some(lane.fail(event, cause, out)),
+        }
+        None
+    }
+
+    #[inline]
+    fn lane<'a>(lanes: &'a mut Lanes, config: &Config, event: &Event) -> &'a mut Lane {
+        lanes.entry((event.instrument.id, event.channel)).or_insert_with(|| Lane {
             instrument: Arc::clone(&event.instrument),
             book: Book::new(config.levels_max),
             live: false,
@@ -192,34 +257,16 @@ impl Engine {
             crossed_since: None,
             last_quote: None,
             sums: None,
-        });
-        let trimmed = lane.book.trimmed();
-        let broken = lane.redefine(&event.instrument).err().or_else(|| match &mut event.body {
-            Body::Snapshot(snapshot) => lane.reset(snapshot, counters).err(),
-            Body::Delta(delta) if lane.live => lane.apply(delta, counters).err(),
-            Body::Delta(_) => {
-                counters.orphans += 1;
-                Some(None)
-            }
-            _ => {
-                lane.clear();
-                None
-            }
-        });
-        counters.trimmed += lane.book.trimmed() - trimmed;
-        match broken {
-            None => {}
-            Some(None) => return None,
-            Some(Some(cause)) => return Some(lane.fail(event, cause, out)),
+        })
+    }
+
+    #[inline]
+    fn times(&mut self, event: &mut Event) {
+        let odd = check::times(&event.stamp);
+        if !odd.is_empty() {
+            event.flags |= odd;
+            self.counters.bad_times += 1;
         }
-        if lane.live && lane.crossed_too_long(&mut event, config, counters) {
-            return Some(lane.fail(event, GapCause::Crossed, out));
-        }
-        let quote =
-            (config.derive_quotes && event.channel == Channel::Book).then(|| lane.moved(&event)).flatten();
-        out.push(event);
-        out.extend(quote);
-        None
     }
 }
 
@@ -227,17 +274,58 @@ impl Engine {
 type Refusal = Option<GapCause>;
 
 impl Lane {
+    /// Takes an event into the book; with `undo` a delta can be taken back.
+    #[inline]
+    fn take(
+        &mut self,
+        event: &mut Event,
+        config: &Config,
+        counters: &mut Counters,
+        undo: Option<&mut Undo>,
+    ) -> Result<(), Refusal> {
+        let trimmed = self.book.trimmed();
+        self.redefine(&event.instrument)?;
+        let taken = match &mut event.body {
+            Body::Snapshot(snapshot) => self.reset(snapshot, counters),
+            Body::Delta(delta) if self.live => self.apply(delta, counters, undo),
+            Body::Delta(_) => {
+                counters.orphans += 1;
+                Err(None)
+            }
+            _ => {
+                self.clear();
+                Ok(())
+            }
+        };
+        counters.trimmed += self.book.trimmed() - trimmed;
+        taken?;
+        if self.live && self.crossed_too_long(event, config, counters) {
+            return Err(Some(GapCause::Crossed));
+        }
+        Ok(())
+    }
+
+    /// Appends an event that stands, and the quote that follows from it.
+    #[inline]
+    fn tell(&mut self, event: Event, config: &Config, out: &mut Vec<Event>) {
+        let derives = config.derive_quotes && event.channel == Channel::Book;
+        let quote = derives.then(|| self.moved(&event)).flatten();
+        out.push(event);
+        out.extend(quote);
+    }
+
     /// Takes over a new definition of the instrument, with the book's numbers at its scales.
     fn redefine(&mut self, new: &Arc<Instrument>) -> Result<(), Refusal> {
         if Arc::ptr_eq(&self.instrument, new) {
             return Ok(());
         }
-        let old = std::mem::replace(&mut self.instrument, Arc::clone(new));
+        let old = &self.instrument;
         let same = old.px_scale == new.px_scale && old.qty_scale == new.qty_scale;
         if same
             || !self.live
             || self.book.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale))
         {
+            self.instrument = Arc::clone(new);
             return Ok(());
         }
         Err(Some(GapCause::Scale))
@@ -254,9 +342,19 @@ impl Lane {
         self.verify(snapshot.checksum, counters)
     }
 
-    fn apply(&mut self, delta: &mut Delta, counters: &mut Counters) -> Result<(), Refusal> {
+    #[inline]
+    fn apply(
+        &mut self,
+        delta: &mut Delta,
+        counters: &mut Counters,
+        undo: Option<&mut Undo>,
+    ) -> Result<(), Refusal> {
         delta.epoch = self.epoch;
-        match self.book.apply(delta) {
+        let applied = match undo {
+            Some(undo) => self.book.apply_undoably(delta, undo),
+            None => self.book.apply(delta),
+        };
+        match applied {
             Ok(()) => self.verify(delta.checksum, counters),
             Err(Broken::Sequence { .. }) => {
                 counters.sequence_breaks += 1;

@@ -136,3 +136,47 @@ fn a_venues_time_that_cannot_be_is_flagged_and_left_as_it_is() {
     }
     assert_eq!(engine.counters().bad_times, 4);
 }
+
+#[test]
+fn what_is_tried_and_does_not_stand_leaves_the_book_as_it_was_and_the_gap_is_told_when_asked_for() {
+    let (mut engine, i, mut out) = (Engine::new(Config::default()), instrument(), Vec::new());
+    engine.on(event(&i, 1, snapshot(5)), &mut out);
+    let held = |engine: &Engine| {
+        let book = engine.book(i.id, Channel::Book).expect("live");
+        (book.seq(), book.levels(9))
+    };
+    let before = held(&engine);
+    let sum = Some(Checksum { kind: ChecksumKind::Crc32Interleaved25, value: 1 });
+    let wrong = |body: Body| match body {
+        Body::Snapshot(s) => Body::Snapshot(Snapshot { checksum: sum, ..s }),
+        Body::Delta(d) => Body::Delta(Delta { checksum: sum, ..d }),
+        other => other,
+    };
+    let finer = Arc::new(i.rescaled(i.px_scale + 1, i.qty_scale).unwrap());
+    for (instrument, body, cause) in [
+        (&i, wrong(delta(5, 6, level(10, 7))), GapCause::Checksum),
+        (&i, delta(6, 7, level(11, 1)), GapCause::Sequence),
+        (&i, delta(5, 6, level(10, -1)), GapCause::Malformed),
+        (&finer, wrong(snapshot(8)), GapCause::Checksum),
+    ] {
+        out.clear();
+        let refused = engine.attempt(event(instrument, 2, body), &mut out).unwrap_err();
+        assert_eq!((refused.cause, out.len(), held(&engine)), (cause, 0, before.clone()));
+    }
+    assert_eq!(engine.attempt(event(&i, 3, delta(5, 6, level(11, 1))), &mut out), Ok(()));
+    let refused = engine.attempt(event(&i, 4, delta(5, 6, level(11, 1))), &mut out).unwrap_err();
+    assert_eq!(engine.refuse(*refused, &mut out).cause, GapCause::Sequence);
+    let gap = Gap { cause: GapCause::Sequence, from_seq: Some(6), to_seq: Some(6) };
+    assert_eq!((out.last().unwrap().body.clone(), engine.books().count()), (Body::Gap(gap), 0));
+}
+
+#[test]
+fn a_crossed_book_is_crossed_since_the_first_event_that_stood() {
+    let (mut engine, i, mut out) = (Engine::new(Config::default()), instrument(), Vec::new());
+    engine.on(event(&i, 0, snapshot(1)), &mut out);
+    assert_eq!(engine.attempt(event(&i, 10, delta(1, 2, level(13, 1))), &mut out), Ok(()));
+    let refused = engine.attempt(event(&i, 3_000, delta(2, 3, level(9, 1))), &mut out).unwrap_err();
+    assert_eq!(refused.cause, GapCause::Crossed);
+    assert_eq!(engine.attempt(event(&i, 3_001, delta(2, 3, level(13, 0))), &mut out), Ok(()));
+    assert!(!out.last().unwrap().flags.has(Flags::SUSPECT));
+}

@@ -2,6 +2,12 @@
 //!
 //! Each check panics with a sentence where the source fails it; they are called in a loop over the registry.
 
+mod copies;
+
+pub use copies::{
+    damaged_frames_may_be_passed_over, what_is_passed_over_is_as_if_read, what_was_heard_may_be_passed_over,
+};
+
 use crate::{
     Action, Input, Options, Peer, Session, Shard, Sim, SimAction, SimControl, SimInput, SimSetup, Source,
     Want,
@@ -206,15 +212,7 @@ impl Line {
 }
 
 fn tell(session: &mut dyn Session, said: &Said, now: Ts, out: &mut Vec<Action>) {
-    let input = match said {
-        Said::Open => Input::Open,
-        Said::Frame(bytes, binary) => Input::Frame { bytes, binary: *binary },
-        Said::Reply(tag, path, status, body) => {
-            Input::Reply { tag: Some(*tag), path, status: *status, retry_ms: None, body }
-        }
-        Said::Wake(timer) => Input::Wake { timer: *timer },
-    };
-    session.on(input, now, out);
+    session.on(said.input(), now, out);
 }
 
 /// Its spec is complete: a name, addresses, limits, channels.

@@ -9,6 +9,7 @@ pub mod ashare;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod conformance;
 pub mod json;
+mod mark;
 pub mod market;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod pair;
@@ -20,6 +21,7 @@ pub mod web;
 
 pub use archive::{Archive, Records, Row};
 pub use json::{Cursor, Field, Malformed, What};
+pub use mark::{Mark, Named};
 pub use pulse::{Beat, Pulse};
 pub use rest::{History, NoRest, Past, Rest, Turnover};
 pub use sim::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
@@ -234,6 +236,18 @@ pub trait Session: Send {
     /// Takes one input at the time `now` and appends what follows from it. For frames and replies `now` is the time
     /// when the last byte was read.
     fn on(&mut self, input: Input<'_>, now: Ts, out: &mut Vec<Action>);
+
+    /// Passes over a text frame whose news another connection was quicker to bring: looks no further than for the key of
+    /// the one thing that the frame would tell, and asks `told`, once at most, whether that was told. Where it was, the
+    /// session stands from then on as if it had read the frame, and this is true. Else nothing has changed, and the frame
+    /// is to be handed to [`Session::on`].
+    ///
+    /// A frame from which anything else would follow has no such key, save a definition that its numbers widen: who brought
+    /// it first has widened it, and it is told by [`Input::Define`]. What stands behind the key is not looked at, so
+    /// damage there goes unnoticed and harms nothing.
+    fn pass_over(&mut self, _frame: &[u8], _now: Ts, _told: &mut dyn FnMut(Mark) -> bool) -> bool {
+        false
+    }
 }
 
 /// What the outside world tells a session.

@@ -2,6 +2,8 @@
 //! in quotes, keys of one or two letters that are known. Whatever has another form gives `None` and goes the general way,
 //! so that nothing is decided here but how quickly.
 
+pub mod keys;
+
 use crate::parse::{Ids, Seen, Sides};
 use model::{Instrument, Level, Px, Qty, Quote, Scale, Side, Trade, TradeId, Ts, rescale};
 

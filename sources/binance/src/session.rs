@@ -1,6 +1,7 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod copies;
 mod defined;
 mod frames;
 mod look;
@@ -21,7 +22,7 @@ pub(crate) use look::Look;
 use model::{Channel, Event, GapCause, LaneFact, Ts};
 use poll::Polls;
 pub use quiet::Quiet;
-use source::{Action, Input, Malformed, Session, Shard, What};
+use source::{Action, Input, Malformed, Mark, Session, Shard, What};
 
 /// Subscriptions that are to be tried again.
 const TIMER_SUBSCRIBE: u64 = 0;
@@ -140,6 +141,10 @@ impl Session for BinanceSession {
             Input::Unsubscribe(wants) => self.wanted_no_longer(wants, now, out),
             Input::Closed => self.closed(now, out),
         }
+    }
+
+    fn pass_over(&mut self, frame: &[u8], _now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
+        self.copied(frame, told).is_some()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod archive;
 mod emit;
+mod keys;
 mod kind;
 mod listing;
 mod parse;

@@ -1,6 +1,7 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod copies;
 mod data;
 mod lanes;
 mod legacy;
@@ -14,7 +15,7 @@ use crate::subscribe::{Control, RATIO};
 use crate::v3;
 use lanes::Lanes;
 use model::{Body, Channel, GapCause, InstrumentId, LaneFact, Ts};
-use source::{Action, Fault, Input, Malformed, Options, Session, Shard, What};
+use source::{Action, Fault, Input, Malformed, Mark, Options, Session, Shard, What};
 use table::{Listed, Table};
 
 /// Silence after which we ask whether the venue is there.
@@ -97,6 +98,15 @@ impl Session for OkxSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
             }
         }
+    }
+
+    fn pass_over(&mut self, frame: &[u8], now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
+        // What is due is done with the next input that is read.
+        let passed = !self.lanes.pending && self.copied(frame, told).is_some();
+        if passed {
+            (self.last_recv, self.ping_at) = (now, None);
+        }
+        passed
     }
 }
 

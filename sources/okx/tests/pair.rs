@@ -6,7 +6,7 @@ mod common;
 use model::{Body, Channel, Decimal, Status};
 use okx::Okx;
 use source::pair::{Fate, Pair, START};
-use source::{Fault, Options, SimControl, SimSetup, Source};
+use source::{Fault, Options, SimControl, SimSetup, Source, conformance};
 use std::collections::BTreeMap;
 
 fn setup(seed: u64) -> SimSetup {
@@ -306,4 +306,12 @@ fn what_is_listed_while_trading_can_be_wanted_and_what_is_delisted_is_closed() {
     assert_eq!(told, [Status::PreOpen, Status::Trading, Status::Closed]);
     assert_eq!(pair.sim.books().len(), books - 1, "the venue has its book no longer");
     assert!(pair.relist().iter().any(|i| i.id == new[0].id && i.status == Status::Closed));
+}
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    let talk = conformance::converse(&Okx, 1, 30_000);
+    let pass = |heard| conformance::what_was_heard_may_be_passed_over(&Okx, heard, 1);
+    let passed = talk.heard.iter().map(pass).sum::<usize>();
+    assert!(passed > 1_000, "{passed} frames passed over");
 }

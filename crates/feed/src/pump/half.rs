@@ -196,6 +196,12 @@ impl Half {
         self.last_frame = Some(now);
         common.counters.frames += 1;
         common.counters.bytes += bytes.len() as u64;
+        if !binary && common.merge.has_copies() {
+            let (link, merge) = (self.link, &mut common.merge);
+            if self.session.pass_over(bytes, now, &mut |mark| merge.was_told(link, &mark, now)) {
+                return None;
+            }
+        }
         self.tell(Input::Frame { bytes, binary }, now, common, out)
     }
 

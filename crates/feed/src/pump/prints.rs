@@ -135,6 +135,17 @@ impl Prints {
         new
     }
 
+    /// Whether a trade with this number was told, or waits to be.
+    pub fn knows(&self, key: Key, number: u64) -> bool {
+        let Some(told) = self.lanes.get(&key) else { return false };
+        if !self.sequenced.get(key.1 as usize).copied().unwrap_or(false) {
+            return told.ids.contains(&TradeId::Num(number));
+        }
+        let missing = |hole: &Hole| hole.from <= number && number <= hole.to;
+        let past = |last: u64| number <= last && last - number < RESTART && !told.holes.iter().any(missing);
+        told.last.is_some_and(past) || told.held.contains_key(&number)
+    }
+
     /// A trade from the venue's history: true where it was missing.
     pub fn fill(&mut self, event: &Event) -> bool {
         let Body::Trade(trade) = &event.body else { return false };

@@ -1,4 +1,5 @@
 mod script;
+mod several;
 
 use super::*;
 use model::{Body, Channel, Event, Gap, LaneFact, LinkId, Trade, TradeId};
@@ -114,111 +115,6 @@ fn a_connection_is_replaced_before_its_end_without_a_gap_and_nothing_is_told_twi
     world.say(first, "delta 11 12");
     assert_eq!(world.told(), ["delta 13 epoch 1", "trade 8"]);
     assert_eq!((world.pump.counters().promotions, world.pump.counters().late), (1, 1));
-}
-
-/// Two connections that carry the same, both with the book at 10.
-fn two() -> (World, Conn, Conn) {
-    let mut world = World::wide(2, None);
-    let io = std::mem::take(&mut world.out.io);
-    let conns: Vec<Conn> =
-        io.iter().filter_map(|io| if let Io::Open { conn, .. } = io { Some(*conn) } else { None }).collect();
-    for conn in &conns {
-        world.on(In::Opened { conn: *conn });
-        world.say(*conn, "ack");
-        world.say(*conn, "snap 10");
-    }
-    assert_eq!(world.told(), ["snap 10 epoch 1"]);
-    (world, conns[0], conns[1])
-}
-
-#[test]
-fn of_two_copies_the_first_is_told_whoever_brings_it() {
-    let (mut world, a, b) = two();
-    for (conn, frame) in [
-        (a, "delta 10 11"),
-        (b, "delta 10 11"),
-        (b, "delta 11 12"),
-        (b, "delta 12 13"),
-        (a, "delta 11 12"),
-        (a, "delta 12 13"),
-        (a, "delta 13 14"),
-    ] {
-        world.say(conn, frame);
-    }
-    assert_eq!(
-        world.told(),
-        ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1", "delta 14 epoch 1"]
-    );
-    let sides: Vec<_> = world.pump.sides().map(|(_, c)| (c.first, c.late)).collect();
-    assert_eq!(sides, [(2, 2), (2, 2)]);
-}
-
-#[test]
-fn a_book_that_one_connection_loses_goes_on_by_the_other() {
-    let (mut world, a, b) = two();
-    for (conn, frame) in [(a, "delta 10 11"), (a, "delta 11 12"), (b, "delta 10 11")] {
-        world.say(conn, frame);
-    }
-    world.on(In::Closed { conn: a, why: "cut" });
-    // The other is behind: what it brings is known until it stands where the first stood.
-    world.say(b, "delta 11 12");
-    world.say(b, "delta 12 13");
-    assert_eq!(world.told(), ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1"]);
-    assert_eq!(world.pump.sides().map(|(_, c)| c.healed).sum::<u64>(), 1);
-}
-
-#[test]
-fn one_that_comes_back_ahead_waits_until_the_book_has_come_to_where_it_stands() {
-    let (mut world, a, b) = two();
-    world.on(In::Closed { conn: a, why: "cut" });
-    world.out.io.clear();
-    world.pass_ms(1_000);
-    let again = world.open();
-    for (conn, frame) in [
-        (again, "ack"),
-        (again, "snap 12"),
-        (again, "delta 12 13"),
-        (b, "delta 10 11"),
-        (b, "delta 11 12"),
-        (again, "delta 13 14"),
-        (b, "delta 12 13"),
-    ] {
-        world.say(conn, frame);
-    }
-    let told = ["delta 11 epoch 1", "delta 12 epoch 1", "delta 13 epoch 1", "delta 14 epoch 1"];
-    assert_eq!(world.told(), told);
-}
-
-#[test]
-fn where_the_only_one_in_step_is_lost_the_book_goes_on_by_a_snapshot_of_the_other() {
-    let (mut world, a, b) = two();
-    world.on(In::Closed { conn: b, why: "cut" });
-    world.out.io.clear();
-    world.pass_ms(1_000);
-    let again = world.open();
-    for frame in ["ack", "snap 15", "delta 15 16"] {
-        world.say(again, frame);
-    }
-    assert_eq!(world.told(), [""; 0]);
-    world.on(In::Closed { conn: a, why: "cut" });
-    assert_eq!(world.told(), ["snap 15 epoch 1", "delta 16 epoch 1"]);
-    world.on(In::Closed { conn: again, why: "cut" });
-    assert_eq!(world.told(), ["gap disconnected"], "with nobody left it is a gap");
-}
-
-#[test]
-fn trades_of_two_connections_come_in_order_and_once() {
-    let (mut world, a, b) = two();
-    for (conn, frame) in
-        [(a, "trade 1"), (a, "trade 3"), (b, "trade 1"), (b, "trade 2"), (b, "trade 3"), (a, "trade 5")]
-    {
-        world.say(conn, frame);
-    }
-    assert_eq!(world.told(), ["trade 1", "trade 2", "trade 3"]);
-    world.pass_ms(400);
-    assert_eq!(world.told(), ["trade 5"], "it waits, but not for ever");
-    world.say(b, "trade 4");
-    assert_eq!(world.told(), ["trade 4"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use model::{Body, Channel, Event, Snapshot, Trade, TradeId, Ts};
 use source::{Action, Cursor, Fault, Malformed, What};
 
 /// Whether a payload is its stream's.
-enum Fit {
+pub(super) enum Fit {
     Yes,
     /// But for the section.
     Section,
@@ -380,7 +380,7 @@ fn marks<'a>(
 
 /// Whether a payload is what its stream's name says; `sure` where the section is known.
 #[inline]
-fn fit(sure: bool, kind: Kind, listed: &Listed, seen: &Seen<'_>) -> Fit {
+pub(super) fn fit(sure: bool, kind: Kind, listed: &Listed, seen: &Seen<'_>) -> Fit {
     let symbol = seen.symbol.is_empty() || seen.symbol == listed.instrument.symbol.as_bytes();
     if !symbol || !(seen.kind.is_empty() || seen.kind == kind.event()) {
         return Fit::No;

@@ -34,6 +34,11 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// Whether updates of a channel are this book's.
+    pub fn is_fed_by(&self, feed: Feed) -> bool {
+        self.feed == Some(feed)
+    }
+
     /// As on a new connection.
     pub fn reset(&mut self) {
         *self = Self::default();

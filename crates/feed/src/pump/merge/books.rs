@@ -2,6 +2,7 @@
 
 use super::{Key, Merge};
 use book::Book;
+use engine::{Refused, Resync};
 use model::{Body, Event, GapCause, LinkId, Snapshot, Ts};
 use std::collections::VecDeque;
 
@@ -218,6 +219,18 @@ impl Merge {
         self.lead(key, link, event, now, told);
     }
 
+    /// When the state was told that a delta of a connection leads to, which stands where the book does or has stood there.
+    pub(super) fn told_at(
+        &self,
+        key: Key,
+        link: LinkId,
+        (prev, seq): (Option<u64>, Option<u64>),
+    ) -> Option<Ts> {
+        let shared = self.books.get(&key).filter(|shared| shared.has(link) == Has::Linked)?;
+        let leads = self.engine.book(key.0, key.1)?.seq() == prev;
+        if leads { None } else { shared.when(seq) }
+    }
+
     fn on_delta(
         &mut self,
         key: Key,
@@ -261,7 +274,7 @@ impl Merge {
     /// A connection's book cannot be joined to what was told: it is lost there, and its session starts it again.
     fn distrust(&mut self, key: Key, link: LinkId, event: Event, now: Ts, told: &mut Vec<Event>) {
         let cause = GapCause::Sequence;
-        self.resyncs.push((link, engine::Resync { instrument: key.0, channel: key.1, cause }));
+        self.resyncs.push((link, Resync { instrument: key.0, channel: key.1, cause }));
         let from_seq = self.engine.book(key.0, key.1).and_then(Book::seq);
         let gap = model::Gap { cause, from_seq, to_seq: seq_of(&event) };
         self.on_gap(key, link, Event { body: Body::Gap(gap), ..event }, now, told);
@@ -272,22 +285,12 @@ impl Merge {
         let shared = self.books.entry(key).or_default();
         let had = shared.has(link);
         shared.forget(link);
-        if !live {
+        if !live || (had != Has::Linked && shared.another_linked(link)) {
             return;
         }
-        if let Some((healer, _)) = shared.sides.iter().find(|(_, state)| matches!(state, State::Linked)) {
-            let healer = *healer;
-            if had == Has::Linked {
-                self.count(healer, |c| c.healed += 1);
-            }
-            return;
+        if !self.heal(key, now, told) {
+            self.take(link, event, told);
         }
-        if let Some((healer, standby)) = shared.promote() {
-            self.count(healer, |c| c.healed += 1);
-            return self.replace(key, healer, *standby, now, told);
-        }
-        shared.passed.clear();
-        self.take(link, event, told);
     }
 
     /// Tells an event that the book goes on by, and what waited for it.
@@ -295,13 +298,13 @@ impl Merge {
         let mut waiting = VecDeque::from([(link, event)]);
         while let Some((link, event)) = waiting.pop_front() {
             let seq = seq_of(&event);
-            if !self.follows(key, &event) {
-                // Another one has brought it in the meantime.
+            if !self.follows(key, link, &event) {
+                // Another one has brought it in the meantime, or it is a lost connection's.
                 continue;
             }
-            self.take(link, event, told);
-            if self.engine.book(key.0, key.1).is_none() {
-                return self.broke(key, now, told);
+            if let Err(refused) = self.engine.attempt(event, told) {
+                self.refused(key, link, *refused, now, told);
+                continue;
             }
             let Some(shared) = self.books.get_mut(&key) else { return };
             shared.advance(seq, now);
@@ -312,42 +315,48 @@ impl Merge {
         }
     }
 
-    /// Whether a delta follows the state that was told; of a book without numbers nobody can say.
-    fn follows(&self, key: Key, event: &Event) -> bool {
-        let Body::Delta(delta) = &event.body else { return true };
-        let stands = self.engine.book(key.0, key.1).and_then(Book::seq);
-        delta.seq.is_none() || delta.prev_seq == stands
-    }
-
-    /// The book goes on by another connection's whole book.
-    fn replace(&mut self, key: Key, link: LinkId, standby: Standby, now: Ts, told: &mut Vec<Event>) {
-        if let Some(shared) = self.books.get_mut(&key) {
-            shared.passed.clear();
-        }
-        self.lead(key, link, standby.base, now, told);
-        for delta in standby.deltas {
-            if self.engine.book(key.0, key.1).is_some() {
-                self.lead(key, link, delta, now, told);
-            }
-        }
-    }
-
-    /// What was told did not stand: every connection that had led it must start it again.
-    fn broke(&mut self, key: Key, now: Ts, told: &mut Vec<Event>) {
+    /// What a connection brought does not stand: the book is lost there, and goes on by another as if nothing had come.
+    /// Only where nobody else has it, it is a gap.
+    fn refused(&mut self, key: Key, link: LinkId, refused: Refused, now: Ts, told: &mut Vec<Event>) {
         let Some(shared) = self.books.get_mut(&key) else { return };
-        shared.passed.clear();
-        let cause = GapCause::Sequence;
-        let resync = engine::Resync { instrument: key.0, channel: key.1, cause };
-        for (link, _) in shared.sides.iter().filter(|(_, state)| matches!(state, State::Linked)) {
-            let same = |(of, r): &(LinkId, engine::Resync)| of == link && (r.instrument, r.channel) == key;
-            if !self.resyncs.iter().any(same) {
-                self.resyncs.push((*link, resync));
-            }
+        // A book crosses long before it is refused; all that followed it until then have the same.
+        let crossed = refused.cause == GapCause::Crossed;
+        let lost =
+            |(of, state): &mut (LinkId, State)| *of == link || (crossed && matches!(state, State::Linked));
+        for (link, _) in shared.sides.extract_if(.., lost) {
+            self.resyncs.push((link, Resync { instrument: key.0, channel: key.1, cause: refused.cause }));
         }
-        shared.sides.retain(|(_, state)| matches!(state, State::Standby(_)));
-        if let Some((healer, standby)) = shared.promote() {
+        if !self.heal(key, now, told) {
+            self.engine.refuse(refused, told);
+        }
+    }
+
+    /// Lets a live book that a connection has lost go on by another; false where nobody else has it.
+    fn heal(&mut self, key: Key, now: Ts, told: &mut Vec<Event>) -> bool {
+        let Some(shared) = self.books.get_mut(&key) else { return false };
+        if let Some((healer, _)) = shared.sides.iter().find(|(_, state)| matches!(state, State::Linked)) {
+            let healer = *healer;
             self.count(healer, |c| c.healed += 1);
-            self.replace(key, healer, *standby, now, told);
+            return true;
         }
+        shared.passed.clear();
+        let Some((healer, standby)) = shared.promote() else { return false };
+        self.count(healer, |c| c.healed += 1);
+        self.lead(key, healer, standby.base, now, told);
+        for delta in standby.deltas {
+            self.lead(key, healer, delta, now, told);
+        }
+        true
+    }
+
+    /// Whether an event is by one that stands where the book does, and follows that state; of a book without numbers nobody
+    /// can say.
+    fn follows(&self, key: Key, link: LinkId, event: &Event) -> bool {
+        if self.books.get(&key).is_none_or(|shared| shared.has(link) != Has::Linked) {
+            return false;
+        }
+        let Body::Delta(delta) = &event.body else { return true };
+        let book = self.engine.book(key.0, key.1);
+        book.is_some_and(|book| delta.seq.is_none() || delta.prev_seq == book.seq())
     }
 }

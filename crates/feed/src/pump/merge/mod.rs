@@ -17,7 +17,7 @@ use model::{
     Body, Channel, Event, Flags, Gap, GapCause, Instrument, InstrumentId, LaneFact, LinkId, SourceName,
     Stamp, Ts,
 };
-use source::{Spec, Want};
+use source::{Mark, Named, Spec, Want};
 use states::Recent;
 use std::sync::Arc;
 
@@ -211,6 +211,33 @@ impl Merge {
                     Err(Some(first)) => self.count(link, |c| c.came_late(first, now)),
                     Err(None) => {}
                 }
+            }
+        }
+    }
+
+    /// Whether there are several connections, so that a frame may be a copy.
+    #[inline]
+    pub fn has_copies(&self) -> bool {
+        self.sides.len() > 1
+    }
+
+    /// Whether another connection was quicker with what a frame of this one would tell; it is counted then.
+    pub fn was_told(&mut self, link: LinkId, mark: &Mark, now: Ts) -> bool {
+        let key = (mark.instrument, mark.channel);
+        match mark.of {
+            Named::Trade(number) => {
+                let known = self.prints.knows(key, number);
+                if known {
+                    self.count(link, |c| c.late += 1);
+                }
+                known
+            }
+            Named::Delta { prev_seq, seq } => {
+                let first = self.told_at(key, link, (Some(prev_seq), Some(seq)));
+                if let Some(first) = first {
+                    self.count(link, |c| c.came_late(first, now));
+                }
+                first.is_some()
             }
         }
     }

@@ -1,12 +1,12 @@
 //! A source whose frames say what its session does.
 
 use model::{
-    Body, Channel, Delta, Event, Flags, GapCause, Instrument, InstrumentKind, LaneFact, Level, Levels, Px,
-    Qty, Snapshot, Stamp, Trade, TradeId, Ts,
+    Body, Channel, Checksum, ChecksumKind, Delta, Event, Flags, GapCause, Instrument, InstrumentKind,
+    LaneFact, Level, Levels, Px, Qty, Snapshot, Stamp, Trade, TradeId, Ts,
 };
 use source::{
-    Action, ChannelSpec, Endpoint, Fault, Input, Malformed, Options, Rate, Request, Session, Shard, Sim,
-    SimSetup, Source, Spec, Want, What,
+    Action, ChannelSpec, Endpoint, Fault, Input, Malformed, Mark, Named, Options, Rate, Request, Session,
+    Shard, Sim, SimSetup, Source, Spec, Want, What,
 };
 use std::sync::Arc;
 
@@ -64,6 +64,9 @@ impl Session for ScriptSession {
                 let words: Vec<&str> = text.split(' ').collect();
                 let n = |at: usize| words[at].parse::<u64>().unwrap();
                 let px = |px: u64| Level { px: Px(px as i64), qty: Qty(1) };
+                if words.last() == Some(&"loud") {
+                    out.push(Action::Unknown(format!("read {text}")));
+                }
                 match words[0] {
                     "ack" => out.push(fact(Channel::Book, LaneFact::Acked)),
                     "trade" => {
@@ -77,10 +80,14 @@ impl Session for ScriptSession {
                         let body = Snapshot { seq: Some(n(1)), levels, checksum: None, epoch: 0 };
                         out.push(Action::Emit(event(Channel::Book, Body::Snapshot(body), now)));
                     }
-                    "delta" => {
+                    // What a damaged frame does: its checksum is another's, or it sells below what is bid.
+                    "delta" | "wrong" | "cross" => {
                         let (prev_seq, seq) = (Some(n(1)), Some(n(2)));
-                        let levels = Levels::from_sides(&[px(n(2))], &[]);
-                        let body = Delta { prev_seq, seq, levels, checksum: None, epoch: 0 };
+                        let asks = if words[0] == "cross" { vec![px(1)] } else { Vec::new() };
+                        let levels = Levels::from_sides(&[px(n(2))], &asks);
+                        let wrong = Checksum { kind: ChecksumKind::Crc32Interleaved25, value: 1 };
+                        let checksum = (words[0] == "wrong").then_some(wrong);
+                        let body = Delta { prev_seq, seq, levels, checksum, epoch: 0 };
                         out.push(Action::Emit(event(Channel::Book, Body::Delta(body), now)));
                     }
                     "close" => {
@@ -102,6 +109,17 @@ impl Session for ScriptSession {
             Input::Reply { tag, .. } => out.push(Action::Unknown(format!("reply {tag:?}"))),
             Input::Define(_) | Input::Subscribe(_) | Input::Unsubscribe(_) => {}
         }
+    }
+
+    fn pass_over(&mut self, frame: &[u8], _: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
+        let words: Vec<&str> = std::str::from_utf8(frame).unwrap().split(' ').collect();
+        let n = |at: usize| words[at].parse::<u64>().unwrap();
+        let (channel, of) = match words[..] {
+            ["delta", _, _, "loud"] => (Channel::Book, Named::Delta { prev_seq: n(1), seq: n(2) }),
+            ["trade", _, "loud"] => (Channel::Trades, Named::Trade(n(1))),
+            _ => return false,
+        };
+        told(Mark { instrument: instrument().id, channel, of })
     }
 }
 
