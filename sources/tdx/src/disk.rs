@@ -39,6 +39,11 @@ fn blocks(path: &str) -> Option<&'static str> {
     BLOCKS.iter().find(|(known, _)| name(path).eq_ignore_ascii_case(known)).map(|(_, kind)| *kind)
 }
 
+/// Whether a word is a kind of blocks.
+pub fn is_kind(word: &str) -> bool {
+    BLOCKS.iter().any(|(_, kind)| *kind == word)
+}
+
 /// The code that a name begins with (`sh000001`, `SH#601003`), and its ending; nothing where it is no such name.
 fn coded(path: &str) -> Option<(Code, &str)> {
     let (stem, end) = name(path).rsplit_once('.')?;

@@ -14,7 +14,7 @@ pub mod trades;
 pub mod walk;
 
 mod answer;
-mod list;
+pub mod list;
 
 pub use answer::{Answer, Decoded, STUB, is_index};
 pub use list::{Listed, ListedOld};

@@ -49,6 +49,11 @@ pub fn gbk(bytes: &[u8]) -> String {
     GB18030.decode_without_bom_handling(bytes).0.into_owned()
 }
 
+/// Text as GBK.
+pub fn bytes(text: &str) -> Vec<u8> {
+    GB18030.encode(text).0.into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
