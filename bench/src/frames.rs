@@ -85,7 +85,7 @@ fn recorded(root: &Path, path: &Path) -> Option<Set> {
             Kind::Reply { url, body, .. } => {
                 inputs.push((record.ts, Input::Reply(url.unwrap_or_default(), body)));
             }
-            Kind::Header { .. } | Kind::Sent(_) | Kind::Closed { .. } => {}
+            Kind::Header { .. } | Kind::Sent(_) | Kind::Line { .. } | Kind::Closed { .. } => {}
         }
     }
     Some(Set::new(name, source?, inputs))

@@ -181,7 +181,7 @@ fn recordings(args: &Args, setup: &SimSetup) -> Result<Vec<Standing>> {
                     replies.push(record);
                     continue;
                 }
-                Kind::Header { .. } | Kind::Sent(_) | Kind::Closed { .. } => continue,
+                Kind::Header { .. } | Kind::Sent(_) | Kind::Line { .. } | Kind::Closed { .. } => continue,
             };
             let known = conns.get(&record.conn).copied().or(forced);
             let found = known.or_else(|| SOURCES.iter().copied().find(|s| s.recognises(url, frame)));

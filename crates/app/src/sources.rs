@@ -1,6 +1,6 @@
-//! The registry: every source that the platform has, a line each.
+//! The registry: every source and every log that the platform has, a line each.
 
-use source::Source;
+use source::{Log, Source};
 
 /// All sources.
 pub const SOURCES: &[&dyn Source] = &[
@@ -14,6 +14,9 @@ pub const SOURCES: &[&dyn Source] = &[
     &kraken::Kraken,
     &okx::Okx,
 ];
+
+/// All logs of exchanges' messages: what can be read from files, and connected to by nobody.
+pub const LOGS: &[&dyn Log] = &[&sse_l2::SseLevel2];
 
 /// The source of that name.
 pub fn named(name: &str) -> Option<&'static dyn Source> {

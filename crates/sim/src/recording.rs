@@ -135,7 +135,7 @@ impl Recording {
                     let path = path.find('/').and_then(|at| path.get(at..)).unwrap_or_default().to_owned();
                     made.replies.push(Reply { at: record.ts, path, status, body });
                 }
-                Kind::Header { .. } | Kind::Sent(_) | Kind::Closed { .. } => {}
+                Kind::Header { .. } | Kind::Sent(_) | Kind::Line { .. } | Kind::Closed { .. } => {}
             }
         }
         (made, homeless)

@@ -9,6 +9,7 @@ pub mod ashare;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
 pub mod conformance;
 pub mod json;
+mod log;
 mod mark;
 pub mod market;
 #[allow(clippy::panic, reason = "a check fails by panic, as a test does")]
@@ -21,6 +22,7 @@ pub mod web;
 
 pub use archive::{Archive, Records, Row};
 pub use json::{Cursor, Field, Malformed, What};
+pub use log::Log;
 pub use mark::{Mark, Named};
 pub use pulse::{Beat, Pulse};
 pub use rest::{History, NoRest, Past, Rest, Turnover};

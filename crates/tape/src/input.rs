@@ -1,9 +1,11 @@
 //! A file's content, decompressed.
 
+use crate::SORT_BYTES_MAX;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use zip::ZipArchive;
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 const FILE_BUFFER_BYTES: usize = 64 << 10;
@@ -24,8 +26,19 @@ pub(crate) struct Input {
 
 enum Codec {
     Plain,
-    Gzip { member: Option<Box<Decompress>> },
-    Zstd { decoder: Box<Decoder<'static>>, frame: Frame, scratch: Box<[u8]> },
+    Gzip {
+        member: Option<Box<Decompress>>,
+    },
+    Zstd {
+        decoder: Box<Decoder<'static>>,
+        frame: Frame,
+        scratch: Box<[u8]>,
+    },
+    /// Its parts one after the other; `next` is the one to be unpacked.
+    Zip {
+        archive: Box<ZipArchive<File>>,
+        next: usize,
+    },
 }
 
 /// Where a zstd stream stands.
@@ -46,6 +59,9 @@ impl Input {
                 frame: Frame::Between,
                 scratch: vec![0; CHUNK_BYTES].into(),
             },
+            [b'P', b'K', 3, 4, ..] => {
+                Codec::Zip { archive: Box::new(ZipArchive::new(File::open(path)?)?), next: 0 }
+            }
             _ => Codec::Plain,
         };
         Ok(Self { file, codec, used: 0, chunk: Vec::new(), at: 0, ended: false, failure: None })
@@ -55,7 +71,7 @@ impl Input {
     pub fn compressed(&self) -> Option<u64> {
         match self.codec {
             Codec::Plain => None,
-            Codec::Gzip { .. } | Codec::Zstd { .. } => Some(self.used),
+            Codec::Gzip { .. } | Codec::Zstd { .. } | Codec::Zip { .. } => Some(self.used),
         }
     }
 
@@ -83,6 +99,7 @@ impl Input {
             Codec::Zstd { decoder, frame, scratch } => {
                 unzstd(&mut self.file, decoder, frame, scratch, &mut self.chunk)
             }
+            Codec::Zip { archive, next } => unzip(archive, next, &mut self.chunk),
         };
         match result {
             Ok((used, ended)) => {
@@ -154,6 +171,23 @@ fn unzstd(
     file.consume(used);
     out.extend_from_slice(scratch.get(..written).unwrap_or_default());
     Ok((used, false))
+}
+
+/// As [`gunzip`], a whole part at a time.
+fn unzip(archive: &mut ZipArchive<File>, next: &mut usize, out: &mut Vec<u8>) -> io::Result<(usize, bool)> {
+    if *next >= archive.len() {
+        return Ok((0, true));
+    }
+    let part = archive.by_index(*next)?;
+    *next += 1;
+    let (used, filled) = (part.compressed_size(), out.len());
+    let read = part.take(SORT_BYTES_MAX as u64 + 1).read_to_end(out);
+    if out.len() - filled > SORT_BYTES_MAX {
+        out.truncate(filled);
+        let words = "a part of the .zip is too long to be unpacked in memory (2 GiB)";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+    }
+    read.map(|_| (usize::try_from(used).unwrap_or(usize::MAX), false))
 }
 
 fn stuck() -> io::Error {

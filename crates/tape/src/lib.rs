@@ -1,6 +1,6 @@
 //! Raw frames on disk: our own tapes, and recordings that others have made.
 //!
-//! [`Reader`] yields the [`Record`]s of a file in order of time. Compression (gzip, zstd, none) and format are found
+//! [`Reader`] yields the [`Record`]s of a file in order of time. Compression (gzip, zstd, zip, none) and format are found
 //! by content, never by name:
 //!
 //! | format | a line or record | what a record becomes |
@@ -14,9 +14,13 @@
 //! | | `configuration: …` | `Header` |
 //! | cryptofeed jsonl | `{"t":"header"…}`, `http`, `connect`, `send`, `recv`, `close` | `Header`, `Reply`, `Connect`, `Sent`, `Frame`, `Closed` |
 //! | samples | `{…,"msg":"<frame>"}` | `Frame` at times 1, 2, 3 ns |
+//! | Level-2 log | `//SecurityIDSource=101 MsgType=192 …`, a message of the exchange | `Line` |
 //!
-//! The lines of a cryptofeed jsonl file are grouped by connection; they are held in memory and sorted by time.
-//! Everything else streams.
+//! The lines of a cryptofeed jsonl file are grouped by connection, those of a Level-2 log by kind; they are held in memory
+//! and sorted by time. Everything else streams, but for a .zip, whose parts are unpacked one at a time.
+//!
+//! A Level-2 log has times of day and no day: that is the last date of eight digits in the file's name or, where it has
+//! none, in the nearest folder's that has one; 1970-01-01 where none has.
 //!
 //! All calls block, and none reads a clock.
 
@@ -29,6 +33,7 @@ mod hft;
 mod input;
 mod jsonl;
 mod lines;
+mod log;
 mod reader;
 mod text;
 mod writer;
@@ -44,7 +49,8 @@ use model::Ts;
 /// The longest line or record that is read or written.
 pub const RECORD_BYTES_MAX: usize = 64 << 20;
 
-/// How many bytes of a cryptofeed jsonl file are held in memory to be sorted.
+/// How many bytes of a cryptofeed jsonl file or of a Level-2 log are held in memory to be sorted, and of a part of a .zip
+/// to be unpacked.
 pub const SORT_BYTES_MAX: usize = 2 << 30;
 
 /// What one of our tapes says about itself.
@@ -92,6 +98,13 @@ pub enum Kind {
         bytes: Vec<u8>,
         /// Whether it was a binary frame.
         binary: bool,
+    },
+    /// A message in a log of an exchange, which tells of no connection. Logs are sorted, so it keeps its place.
+    Line {
+        /// The line of the file (of a .zip: of its parts one after the other), from 1.
+        number: u64,
+        /// What stands there.
+        bytes: Vec<u8>,
     },
     /// A REST answer came.
     Reply {

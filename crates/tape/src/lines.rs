@@ -62,6 +62,11 @@ impl Lines {
         &self.line
     }
 
+    /// Its number, from 1.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// What is wrong with the line.
     pub fn damage(&self, what: impl Into<String>) -> Damage {
         let place = Place { byte: self.start, compressed: self.input.compressed(), line: Some(self.number) };

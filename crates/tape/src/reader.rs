@@ -6,7 +6,7 @@ use crate::error::{Damage, Error, Result};
 use crate::input::Input;
 use crate::lines::Lines;
 use crate::text::TextReader;
-use crate::{About, Record, hft, jsonl, text};
+use crate::{About, Record, hft, jsonl, log, text};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,8 @@ pub enum Format {
     CryptofeedJsonl,
     /// JSON lines with one sample message each.
     Samples,
+    /// Lines of an exchange's Level-2 messages, field by field.
+    Level2Log,
 }
 
 /// The records of a file, in order of time. After an error it ends.
@@ -41,8 +43,8 @@ enum Form {
     Hft(Box<Lines>),
     Text(Box<TextReader>),
     /// A file that is to be sorted and was not read yet.
-    Unsorted(Box<Lines>),
-    Sorted(std::vec::IntoIter<Record>, Option<Damage>),
+    Unsorted(Box<Lines>, Format),
+    Sorted(std::vec::IntoIter<Record>, Option<Damage>, Format),
     Samples(Box<Lines>, i64),
     Ended,
 }
@@ -70,7 +72,9 @@ impl Reader {
             Format::Tape => Form::Tape(Box::new(BlockReader::new(input))),
             Format::HftLines => Form::Hft(Box::new(Lines::new(input))),
             Format::CryptofeedText => Form::Text(Box::new(TextReader::new(Lines::new(input)))),
-            Format::CryptofeedJsonl => Form::Unsorted(Box::new(Lines::new(input))),
+            Format::CryptofeedJsonl | Format::Level2Log => {
+                Form::Unsorted(Box::new(Lines::new(input)), format)
+            }
             Format::Samples => Form::Samples(Box::new(Lines::new(input)), 0),
         };
         Ok(Self { path: path.to_owned(), form })
@@ -87,7 +91,7 @@ impl Reader {
             Form::Tape(_) => Some(Format::Tape),
             Form::Hft(_) => Some(Format::HftLines),
             Form::Text(_) => Some(Format::CryptofeedText),
-            Form::Unsorted(_) | Form::Sorted(..) => Some(Format::CryptofeedJsonl),
+            Form::Unsorted(_, format) | Form::Sorted(_, _, format) => Some(format),
             Form::Samples(..) => Some(Format::Samples),
             Form::Ended => None,
         }
@@ -99,7 +103,7 @@ impl Reader {
             Form::Tape(blocks) => blocks.about(),
             Form::Hft(_)
             | Form::Text(_)
-            | Form::Unsorted(_)
+            | Form::Unsorted(..)
             | Form::Sorted(..)
             | Form::Samples(..)
             | Form::Ended => None,
@@ -107,11 +111,14 @@ impl Reader {
     }
 
     fn read(&mut self) -> std::result::Result<Option<Record>, Damage> {
-        if let Form::Unsorted(_) = self.form
-            && let Form::Unsorted(lines) = std::mem::replace(&mut self.form, Form::Ended)
+        if let Form::Unsorted(..) = self.form
+            && let Form::Unsorted(lines, format) = std::mem::replace(&mut self.form, Form::Ended)
         {
-            let (records, damage) = jsonl::read_sorted(*lines);
-            self.form = Form::Sorted(records.into_iter(), damage);
+            let (records, damage) = match format {
+                Format::Level2Log => log::read_sorted(*lines, &self.path),
+                _ => jsonl::read_sorted(*lines),
+            };
+            self.form = Form::Sorted(records.into_iter(), damage, format);
         }
         match &mut self.form {
             Form::Tape(blocks) => blocks.read(),
@@ -122,7 +129,7 @@ impl Reader {
                 hft::parse(lines.line()).map(Some).map_err(|what| lines.damage(what))
             }
             Form::Text(text) => text.read(),
-            Form::Sorted(records, damage) => match records.next() {
+            Form::Sorted(records, damage, _) => match records.next() {
                 Some(record) => Ok(Some(record)),
                 None => damage.take().map_or(Ok(None), Err),
             },
@@ -133,7 +140,7 @@ impl Reader {
                 *number += 1;
                 jsonl::parse_sample(lines.line(), *number).map(Some).map_err(|what| lines.damage(what))
             }
-            Form::Unsorted(_) | Form::Ended => Ok(None),
+            Form::Unsorted(..) | Form::Ended => Ok(None),
         }
     }
 }
@@ -169,6 +176,8 @@ fn format_of(begin: &[u8]) -> Option<Format> {
     let torn_magic = !begin.is_empty() && MAGIC.starts_with(begin);
     if begin.starts_with(MAGIC) || torn_magic {
         Some(Format::Tape)
+    } else if log::looks_so(begin) {
+        Some(Format::Level2Log)
     } else if hft::looks_so(begin) {
         Some(Format::HftLines)
     } else if jsonl::looks_so(begin) {

@@ -292,3 +292,48 @@ fn readers_and_writers_can_move_to_another_thread() {
     sendable::<tape::Writer>();
     sendable::<Error>();
 }
+
+/// An order 5 s late in the file, a snapshot, a copy in hexadecimal, a line without a time, and a trade.
+const LEVEL2: &str = "//SecurityIDSource=101 MsgType=191 ChannelNo=6 TransactTime=9300500 BizIndex=9 \r\n\
+    //SecurityIDSource=101 MsgType=111 ChannelNo=0 DataTimeStamp=93005 \r\n\
+    //SecurityIDSource=101 MsgType=192 ChannelNo=6 TransactTime=9300017 BizIndex=7 \r\n\
+    65 C0 40 00 \r\n\
+    junk\r\n\
+    //SecurityIDSource=101 MsgType=192 ChannelNo=6 TransactTime=9300016 BizIndex=8 \r\n";
+
+#[test]
+fn a_level_2_log_is_sorted_by_time_and_the_exchanges_numbers_and_keeps_its_line_numbers() {
+    let (format, records, damage) = read(LEVEL2.as_bytes());
+    assert_eq!((format, damage), (Some(Format::Level2Log), None));
+    // Beijing is eight hours ahead; number 8 was stamped 10 ms before number 7 and is told when that was.
+    let half_past_nine = (3_600 + 1_800) * 1_000_000_000_i64;
+    let places: Vec<(u64, i64)> = records
+        .iter()
+        .map(|record| match &record.kind {
+            Kind::Line { number, .. } => (*number, (record.ts.0 - half_past_nine) / 1_000_000),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(places, [(5, 170), (3, 170), (6, 170), (2, 5_000), (1, 5_000)]);
+    let Kind::Line { bytes, .. } = &records[0].kind else { panic!() };
+    assert_eq!(bytes, b"junk");
+}
+
+#[test]
+fn the_parts_of_a_zip_are_read_one_after_the_other_and_a_cut_one_is_told() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for part in ["1723161255030314667 {\"stream\":1}\n", "1723161255030314668 {\"stream\":2}\n"] {
+        zip.start_file(part.len().to_string() + part, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(part.as_bytes()).unwrap();
+    }
+    let packed = zip.finish().unwrap().into_inner();
+    let (format, records, damage) = read(&packed);
+    assert_eq!((format, damage), (Some(Format::HftLines), None));
+    let expected = [
+        text_frame(1_723_161_255_030_314_667, "{\"stream\":1}"),
+        text_frame(1_723_161_255_030_314_668, "{\"stream\":2}"),
+    ];
+    assert_eq!(records, expected);
+    let (_dir, path) = file(&packed[..packed.len() / 2]);
+    assert!(matches!(Reader::open(&path), Err(Error::Open { .. })));
+}

@@ -48,7 +48,7 @@ fn count(path: &Path) -> Counts {
             Kind::Frame { .. } => counts.frames += 1,
             Kind::Reply { .. } => counts.replies += 1,
             Kind::Connect { .. } => counts.connects += 1,
-            Kind::Header { .. } | Kind::Sent(_) | Kind::Closed { .. } => {}
+            Kind::Header { .. } | Kind::Sent(_) | Kind::Line { .. } | Kind::Closed { .. } => {}
         }
     }
     counts
@@ -87,7 +87,7 @@ fn a_recording_copied_to_a_tape_is_the_same() {
         let mut writer = Writer::new(config, "demo", &[]).unwrap();
         for record in &records {
             let entry = match &record.kind {
-                Kind::Header { .. } => continue,
+                Kind::Header { .. } | Kind::Line { .. } => continue,
                 Kind::Connect { url } => Entry::Connect { url },
                 Kind::Sent(bytes) => Entry::Sent(bytes),
                 Kind::Frame { bytes, binary } => Entry::Frame { bytes, binary: *binary },

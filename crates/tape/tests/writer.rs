@@ -14,6 +14,7 @@ fn config(dir: &Path) -> Config {
 fn entry(kind: &Kind) -> Entry<'_> {
     match kind {
         Kind::Header { .. } => panic!("headers are written by the writer"),
+        Kind::Line { .. } => panic!("tapes have no lines"),
         Kind::Connect { url } => Entry::Connect { url },
         Kind::Sent(bytes) => Entry::Sent(bytes),
         Kind::Frame { bytes, binary } => Entry::Frame { bytes, binary: *binary },

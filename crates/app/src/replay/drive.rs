@@ -1,10 +1,11 @@
 //! Drives sessions and engines by recordings, as sockets would.
 
-use crate::sources::SOURCES;
+use crate::sources::{LOGS, SOURCES};
 use engine::Engine;
 use hashbrown::HashMap;
 use model::{Event, Instrument, Ts};
-use source::{Action, Input, Malformed, Session, Shard, Source};
+use source::{Action, Input, Log, Malformed, Session, Shard, Source};
+use std::fmt;
 use std::sync::Arc;
 use tape::{Kind, Record};
 
@@ -20,16 +21,33 @@ pub trait Sink {
     /// The frame was part of the protocol and no data.
     fn control(&mut self);
     /// The frame, or a part of it, could not be read.
-    fn malformed(&mut self, record: u64, fault: &Malformed, frame: &[u8]);
+    fn malformed(&mut self, place: Place, fault: &Malformed, frame: &[u8]);
     /// A field or value that is not known.
     fn unknown(&mut self, what: &str);
     /// The record belongs to no source that is known.
     fn foreign(&mut self);
 }
 
-/// One recorded connection.
+/// Where something stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// The record of the stream, from 1.
+    Record(u64),
+    /// The line of the file that is being read, from 1.
+    Line(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(number) => write!(f, "record {number}"),
+            Self::Line(number) => write!(f, "line {number}"),
+        }
+    }
+}
+
+/// One recorded connection, or the lines of logs of one form.
 struct Line {
-    source: &'static dyn Source,
     session: Box<dyn Session>,
     engine: Engine,
     /// When the recording says that it was closed. The session hears of it when the connection opens again, so that the
@@ -53,6 +71,8 @@ pub struct Replay<'a, S> {
     known: HashMap<u32, &'static dyn Source>,
     /// The source that the file names.
     named: Option<&'static dyn Source>,
+    /// The form of log of the file.
+    log: Option<&'static dyn Log>,
     /// Whether the file is one of our tapes, which name the connections that were open when the tape before ended.
     ours: bool,
     defined: Vec<Arc<Instrument>>,
@@ -60,6 +80,7 @@ pub struct Replay<'a, S> {
     actions: Vec<Action>,
     events: Vec<Event>,
     records: u64,
+    place: Place,
     sink: &'a mut S,
 }
 
@@ -71,12 +92,14 @@ impl<'a, S: Sink> Replay<'a, S> {
             lines: Vec::new(),
             known: HashMap::new(),
             named: None,
+            log: None,
             ours: false,
             defined: Vec::new(),
             held: Vec::new(),
             actions: Vec::new(),
             events: Vec::new(),
             records: 0,
+            place: Place::Record(0),
             sink,
         }
     }
@@ -85,12 +108,14 @@ impl<'a, S: Sink> Replay<'a, S> {
     pub fn next_file(&mut self) {
         self.known.clear();
         self.named = None;
+        self.log = None;
         self.ours = false;
     }
 
     /// Takes a record.
     pub fn on(&mut self, record: Record) {
         self.records += 1;
+        self.place = Place::Record(self.records);
         match record.kind {
             Kind::Header { source } => {
                 self.named = source.as_deref().and_then(crate::sources::named);
@@ -107,6 +132,10 @@ impl<'a, S: Sink> Replay<'a, S> {
                 Some(source) => self.frame(source, record.conn, &bytes, binary, record.ts),
                 None => self.sink.foreign(),
             },
+            Kind::Line { number, bytes } => {
+                self.place = Place::Line(number);
+                self.log_line(record.conn, &bytes, record.ts);
+            }
             Kind::Reply { url, status, body } => {
                 self.reply(Reply { url, status, body, at: record.ts });
             }
@@ -144,10 +173,7 @@ impl<'a, S: Sink> Replay<'a, S> {
             return at;
         }
         let shard = Shard { path: url.map(str::to_owned), ..Shard::default() };
-        let session = source.session(&shard);
-        let engine = Engine::new(engine::Config::default());
-        self.lines.push(((name, conn), Line { source, session, engine, closed: None }));
-        let at = self.lines.len() - 1;
+        let at = self.begin(name, conn, source.session(&shard));
         for instrument in self.defined.clone() {
             self.tell(at, Input::Define(&instrument), now, &[]);
         }
@@ -156,6 +182,21 @@ impl<'a, S: Sink> Replay<'a, S> {
             self.give(at, &reply);
         }
         at
+    }
+
+    fn begin(&mut self, name: &'static str, conn: u32, session: Box<dyn Session>) -> usize {
+        let engine = Engine::new(engine::Config::default());
+        self.lines.push(((name, conn), Line { session, engine, closed: None }));
+        self.lines.len() - 1
+    }
+
+    fn log_line(&mut self, conn: u32, line: &[u8], now: Ts) {
+        self.log = self.log.or_else(|| LOGS.iter().copied().find(|log| log.recognises(line)));
+        let Some(log) = self.log else { return self.sink.foreign() };
+        let known = self.find(log.name(), conn);
+        let at = known.unwrap_or_else(|| self.begin(log.name(), conn, log.session()));
+        self.sink.frame(log.name());
+        self.tell(at, Input::Frame { bytes: line, binary: false }, now, line);
     }
 
     /// A connection was opened; one that was open before is closed first.
@@ -212,7 +253,7 @@ impl<'a, S: Sink> Replay<'a, S> {
 
     /// Hands an input to a session and carries out what can be carried out in a replay: events and counts.
     fn tell(&mut self, at: usize, input: Input<'_>, now: Ts, frame: &[u8]) {
-        let Self { lines, actions, events, sink, records, .. } = self;
+        let Self { lines, actions, events, sink, place, .. } = self;
         let Some((_, line)) = lines.get_mut(at) else { return };
         line.session.on(input, now, actions);
         let mut resyncs = Vec::new();
@@ -220,7 +261,7 @@ impl<'a, S: Sink> Replay<'a, S> {
             match action {
                 Action::Emit(event) => resyncs.extend(line.engine.on(event, events)),
                 Action::Control(_) => sink.control(),
-                Action::Malformed(fault) => sink.malformed(*records, &fault, frame),
+                Action::Malformed(fault) => sink.malformed(*place, &fault, frame),
                 Action::Unknown(what) => sink.unknown(&what),
                 // Nobody is there to be asked; a recorded answer comes by itself.
                 Action::Send(_) | Action::Fetch { .. } | Action::WakeAt { .. } | Action::Close { .. } => {}
@@ -242,8 +283,7 @@ impl<'a, S: Sink> Replay<'a, S> {
 
     /// The sources that were read.
     pub fn sources(&self) -> Vec<&'static str> {
-        let mut names: Vec<&'static str> =
-            self.lines.iter().map(|(_, line)| line.source.spec().name).collect();
+        let mut names: Vec<&'static str> = self.lines.iter().map(|((name, _), _)| *name).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -1,13 +1,15 @@
 //! `qingxi replay`: recorded frames through the same sessions and engine that live sockets use.
 
 mod drive;
+mod orders;
 mod verify;
 
 use crate::error::{Error, Result};
 use crate::term::{Cell, Table, paint};
-use drive::{Replay, Sink};
+use drive::{Place, Replay, Sink};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Event, write_mantissa};
+use orders::Rebuilt;
 use serde_json::{Value, json};
 use source::{Malformed, Source};
 use std::fs::File;
@@ -16,7 +18,8 @@ use std::path::{Path, PathBuf};
 use tape::Reader;
 use verify::{Findings, Tracked, Verifier};
 
-/// Replays recordings: our tapes, hft lines, cryptofeed text and jsonl; gzip and zstd are found by content.
+/// Replays recordings: our tapes, hft lines, cryptofeed text and jsonl, Level-2 logs; gzip, zstd and zip are found by
+/// content.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Reads every connection as this source's, instead of finding it by content.
@@ -75,8 +78,8 @@ impl Sink for Output {
         self.verifier.control();
     }
 
-    fn malformed(&mut self, record: u64, fault: &Malformed, frame: &[u8]) {
-        self.verifier.malformed(record, fault, frame);
+    fn malformed(&mut self, place: Place, fault: &Malformed, frame: &[u8]) {
+        self.verifier.malformed(place, fault, frame);
     }
 
     fn unknown(&mut self, what: &str) {
@@ -100,6 +103,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let progress = progress(args);
     let damage = read_all(&args.files, &mut replay, &progress);
     let (connections, sources) = (replay.connections(), replay.sources());
+    out.verifier.finish();
     progress.finish_and_clear();
     finish_lines(&mut out)?;
     if let Some(path) = &args.books {
@@ -193,6 +197,12 @@ fn sorted_books(verifier: &Verifier) -> Vec<&Tracked> {
     all
 }
 
+fn sorted_rebuilt(verifier: &Verifier) -> Vec<&Rebuilt> {
+    let mut all: Vec<&Rebuilt> = verifier.rebuilt.values().filter(|rebuilt| rebuilt.has_orders()).collect();
+    all.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+    all
+}
+
 fn text(mantissa: i64, scale: u8) -> String {
     let mut out = Vec::new();
     write_mantissa(mantissa, scale, &mut out);
@@ -241,11 +251,13 @@ fn report_json(verifier: &Verifier, connections: usize, damage: Option<&tape::Er
                     "seq": b.book.seq(), "levels": b.book.len() })
         })
         .collect();
+    let orders: Vec<Value> = sorted_rebuilt(verifier).into_iter().map(Rebuilt::json).collect();
     json!({
         "frames": verifier.frames.values().sum::<u64>(), "frames_by_source": verifier.frames,
         "connections": connections, "control_messages": verifier.controls, "malformed": verifier.malformed.0,
-        "malformed_samples": verifier.malformed.1, "foreign_records": verifier.foreign, "unknown": verifier.unknown,
-        "instruments": instruments, "books": books, "right": verifier.is_right(),
+        "malformed_samples": verifier.malformed.1, "foreign_records": verifier.foreign,
+        "unknown": verifier.unknown.keys().collect::<Vec<_>>(), "unknown_counts": verifier.unknown,
+        "instruments": instruments, "books": books, "orders": orders, "right": verifier.is_right(),
         "damage": damage.map(|damage| crate::error::chain(damage)),
     })
 }
@@ -274,6 +286,9 @@ fn print_report(verifier: &Verifier, sources: &[&str], connections: usize, verif
         ]);
     }
     table.print();
+    for rebuilt in sorted_rebuilt(verifier) {
+        rebuilt.print();
+    }
     for what in &verifier.malformed.1 {
         println!("{} {what}", paint("unreadable:", "31"));
     }
@@ -281,7 +296,12 @@ fn print_report(verifier: &Verifier, sources: &[&str], connections: usize, verif
         println!("{} {} records of no known source", paint("unknown:", "33"), verifier.foreign);
     }
     if !verifier.unknown.is_empty() {
-        println!("{} {}", paint("unknown fields or values:", "33"), verifier.unknown.join(", "));
+        let counted = |(what, times): (&String, &u64)| match times {
+            1 => what.clone(),
+            _ => format!("{what} ({times} times)"),
+        };
+        let all: Vec<String> = verifier.unknown.iter().map(counted).collect();
+        println!("{} {}", paint("unknown fields or values:", "33"), all.join(", "));
     }
     if verify {
         let (word, colour) = if verifier.is_right() {

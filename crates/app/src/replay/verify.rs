@@ -1,7 +1,8 @@
-//! Holds what a replay gives against what the venue said: checksums, quotes with an update id, continuity. It keeps its
-//! own books, so that it also checks the engine.
+//! Holds what a replay gives against what the venue said: checksums, quotes with an update id, continuity, and books of
+//! single orders against snapshots. It keeps its own books, so that it also checks the engine.
 
-use super::drive::Sink;
+use super::drive::{Place, Sink};
+use super::orders::Rebuilt;
 use book::{Book, Checksummer};
 use hashbrown::HashMap;
 use model::{Body, Channel, Event, Instrument, InstrumentId, Level, Quote, Scale, rescale};
@@ -56,6 +57,8 @@ pub struct Verifier {
     pub found: HashMap<InstrumentId, (Arc<Instrument>, &'static str, Findings)>,
     /// By instrument and channel.
     pub books: HashMap<(InstrumentId, Channel), Tracked>,
+    /// What was rebuilt from single orders, by instrument.
+    pub rebuilt: HashMap<InstrumentId, Rebuilt>,
     /// Frames read, by source.
     pub frames: BTreeMap<&'static str, u64>,
     /// Frames that were part of the protocol.
@@ -64,14 +67,17 @@ pub struct Verifier {
     pub foreign: u64,
     /// Frames that could not be read: how many, and the first few in words.
     pub malformed: (u64, Vec<String>),
-    /// Unknown fields and values, each once.
-    pub unknown: Vec<String>,
+    /// Unknown fields and values, and how often each was told.
+    pub unknown: BTreeMap<String, u64>,
+    /// What the frame that is being read changed of what is rebuilt.
+    changed: Option<InstrumentId>,
     frame: u64,
     last_frame: HashMap<InstrumentId, u64>,
 }
 
 impl Sink for Verifier {
     fn frame(&mut self, source: &'static str) {
+        self.settle();
         self.frame += 1;
         *self.frames.entry(source).or_default() += 1;
     }
@@ -90,6 +96,11 @@ impl Sink for Verifier {
         *findings.kinds.entry(wire::kind(&event.body)).or_default() += 1;
         if let Body::Gap(gap) = &event.body {
             *findings.gaps.entry(gap.cause.name()).or_default() += 1;
+        }
+        let begins = [Channel::Orders, Channel::Status, Channel::DayStats, Channel::BookTop];
+        if begins.contains(&event.channel) || self.rebuilt.contains_key(&id) {
+            self.rebuilt.entry(id).or_insert_with(|| Rebuilt::new(event)).on(event);
+            self.changed = Some(id);
         }
         match event.channel {
             Channel::Book | Channel::BookTop => {
@@ -112,17 +123,19 @@ impl Sink for Verifier {
         self.controls += 1;
     }
 
-    fn malformed(&mut self, record: u64, fault: &Malformed, frame: &[u8]) {
+    fn malformed(&mut self, place: Place, fault: &Malformed, frame: &[u8]) {
         self.malformed.0 += 1;
         if self.malformed.1.len() < 10 {
             let head = String::from_utf8_lossy(frame.get(..frame.len().min(120)).unwrap_or_default());
-            self.malformed.1.push(format!("record {record}: {fault}: {head}"));
+            self.malformed.1.push(format!("{place}: {fault}: {head}"));
         }
     }
 
     fn unknown(&mut self, what: &str) {
-        if self.unknown.len() < 256 && !self.unknown.iter().any(|u| u == what) {
-            self.unknown.push(what.to_owned());
+        if let Some(times) = self.unknown.get_mut(what) {
+            *times += 1;
+        } else if self.unknown.len() < 256 {
+            self.unknown.insert(what.to_owned(), 1);
         }
     }
 
@@ -132,6 +145,19 @@ impl Sink for Verifier {
 }
 
 impl Verifier {
+    /// The frame is read to its end: what its events made is a state.
+    fn settle(&mut self) {
+        if let Some(rebuilt) = self.changed.take().and_then(|id| self.rebuilt.get_mut(&id)) {
+            rebuilt.settle();
+        }
+    }
+
+    /// Everything is read.
+    pub fn finish(&mut self) {
+        self.settle();
+        self.rebuilt.values_mut().for_each(Rebuilt::end_day);
+    }
+
     /// Whether nothing is wrong. That the recorded connection was lost is no fault of anything that is checked.
     pub fn is_right(&self) -> bool {
         let lost = model::GapCause::Disconnected.name();
@@ -142,7 +168,10 @@ impl Verifier {
                 || f.crossed > 0
                 || f.breaks > 0
         };
-        self.malformed.0 == 0 && self.foreign == 0 && !self.found.values().any(|(_, _, f)| wrong(f))
+        self.malformed.0 == 0
+            && self.foreign == 0
+            && !self.found.values().any(|(_, _, f)| wrong(f))
+            && self.rebuilt.values().all(Rebuilt::is_right)
     }
 }
 
