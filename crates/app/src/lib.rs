@@ -4,6 +4,7 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod history;
+pub mod quotes;
 pub mod replay;
 pub mod simulate;
 pub mod soak;

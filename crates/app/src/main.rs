@@ -3,7 +3,7 @@
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
 use app::history::{backfill, import};
-use app::{demo, replay, simulate, soak, status, subscriptions, topology};
+use app::{demo, quotes, replay, simulate, soak, status, subscriptions, topology};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +46,8 @@ enum Command {
     Import(import::Args),
     /// What a running platform wants of its sources: show it, want more, want less.
     Subscriptions(subscriptions::Args),
+    /// Quotes of Chinese stocks from a running platform, from the best source or a named one.
+    Quotes(quotes::Args),
     /// Simulate sessions against simulators under faults, by seed, in virtual time.
     Soak(soak::Args),
 }
@@ -114,6 +116,7 @@ fn carry_out(command: Command) -> Result<u8> {
         }
         Command::Replay(args) => replay::run(&args),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Quotes(args) => block_on(quotes::run(args)),
         Command::Subscriptions(args) => block_on(subscriptions::run(args)),
         Command::Backfill(args) => {
             log("warn", false);

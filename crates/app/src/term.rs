@@ -74,8 +74,8 @@ impl Table {
             return;
         }
         let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|c| c.text.chars().count());
-            cells.chain(self.head.get(column).map(|h| h.chars().count())).max().unwrap_or(0)
+            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|c| places(&c.text));
+            cells.chain(self.head.get(column).map(|h| places(h))).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
         let right = |column: usize| self.rows.iter().all(|row| row.get(column).is_some_and(|c| c.right));
@@ -98,6 +98,26 @@ impl Table {
 }
 
 fn pad(text: &str, width: usize, right: bool) -> String {
-    let space = " ".repeat(width.saturating_sub(text.chars().count()));
+    let space = " ".repeat(width.saturating_sub(places(text)));
     if right { space + text } else { text.to_owned() + &space }
+}
+
+/// How many places a text takes in a terminal: a Chinese character takes two.
+fn places(text: &str) -> usize {
+    let wide = |c: char| {
+        matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
+            | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{20000}'..='\u{3fffd}')
+    };
+    text.chars().map(|c| 1 + usize::from(wide(c))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_with_chinese_names_is_as_wide_as_it_looks() {
+        assert_eq!((places("贵州茅台"), places("*ST 中绒"), places("万 科Ａ"), places("BTC")), (8, 8, 7, 3));
+        assert_eq!(pad("平安", 6, false), "平安  ");
+    }
 }

@@ -5,9 +5,11 @@ use crate::error::{Error, Result};
 use crate::sources::{SOURCES, named};
 use crate::term::paint;
 use bus::Bus;
+use feed::SourceConfig;
 use metrics::Metrics;
 use model::SourceName;
 use model::ashare::{TradingCalendar, install};
+use source::Source;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,18 +61,10 @@ impl Platform {
             shutdown: stopped,
         };
         let mut sources = JoinSet::new();
-        for wanted in config.sources.iter().filter(|s| s.enabled).cloned() {
+        for wanted in config.sources.iter().cloned() {
             let Some(source) = named(&wanted.name) else { continue };
-            let context = context.clone();
-            sources.spawn(async move {
-                if let Err(error) = feed::run_source(source, &wanted, context).await {
-                    tracing::error!(
-                        source = wanted.name,
-                        error = crate::error::chain(&error),
-                        "the source cannot run"
-                    );
-                }
-            });
+            let config = context.desk.offer(source.spec(), wanted);
+            sources.spawn(read(source, config, context.clone()));
         }
         Ok(Self { bus, running, shutdown, sources })
     }
@@ -81,6 +75,39 @@ impl Platform {
         _ = self.shutdown.send(true);
         while self.sources.join_next().await.is_some() {}
         self.running.ended().await;
+    }
+}
+
+/// Reads a source by the config in force, and anew when that changes, until the shutdown.
+async fn read(
+    source: &'static dyn Source,
+    mut config: watch::Receiver<SourceConfig>,
+    context: feed::Context,
+) {
+    let mut shutdown = context.shutdown.clone();
+    loop {
+        let wanted = config.borrow_and_update().clone();
+        let (stop, stopped) = watch::channel(false);
+        let context = feed::Context { shutdown: stopped, ..context.clone() };
+        let run = async {
+            if let Err(error) = feed::run_source(source, &wanted, context).await {
+                let error = crate::error::chain(&error);
+                tracing::error!(source = wanted.name, error, "the source cannot run");
+            }
+        };
+        let until = async {
+            let changed = tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => false,
+                changed = config.changed() => changed.is_ok(),
+            };
+            // Where it has ended already nobody listens.
+            _ = stop.send(true);
+            changed
+        };
+        let ((), changed) = tokio::join!(run, until);
+        if !changed {
+            return;
+        }
     }
 }
 

@@ -191,8 +191,19 @@ impl Bus {
 
     /// A book as of now, with at most `depth` levels a side. `None` where nothing is known of the lane.
     pub fn book(&self, instrument: InstrumentId, channel: Channel, depth: usize) -> Option<BookView> {
+        self.book_by(None, instrument, channel, depth)
+    }
+
+    /// As [`Bus::book`], told by this source where one is named: several may tell of one instrument.
+    pub fn book_by(
+        &self,
+        source: Option<&str>,
+        instrument: InstrumentId,
+        channel: Channel,
+        depth: usize,
+    ) -> Option<BookView> {
         let inner = lock(&self.inner);
-        inner.values.book(instrument, channel, depth, inner.cursor)
+        inner.values.book(source, instrument, channel, depth, inner.cursor)
     }
 
     /// The newest event of each kind on a lane.

@@ -216,12 +216,13 @@ impl Values {
 
     pub(crate) fn book(
         &self,
+        source: Option<&str>,
         id: InstrumentId,
         channel: Channel,
         depth: usize,
         cursor: Cursor,
     ) -> Option<BookView> {
-        let lane = self.at(id, channel).next()?;
+        let lane = self.at(id, channel).find(|l| source.is_none_or(|s| s == l.evidence.source))?;
         let instrument = Arc::clone(&lane.evidence.instrument);
         let source = lane.evidence.source;
         let Some(kept) = &lane.book else {

@@ -73,6 +73,8 @@ pub struct Desk {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Of the sources that may be read: facts, and the configs in force.
+    offers: Vec<(&'static Spec, watch::Sender<SourceConfig>)>,
     running: Vec<&'static Spec>,
     all: Vec<Subscription>,
     last_id: u64,
@@ -91,7 +93,7 @@ impl Desk {
         };
         let all: Vec<Subscription> = serde_json::from_str(&text)?;
         let last_id = all.iter().map(|s| s.id).max().unwrap_or(0);
-        let inner = Inner { running: Vec::new(), all, last_id };
+        let inner = Inner { all, last_id, ..Inner::default() };
         Ok(Self { inner: Mutex::new(inner), version: watch::Sender::new(0), file })
     }
 
@@ -146,12 +148,57 @@ impl Desk {
         Ok(gone)
     }
 
+    /// A source may be read by this config. Who reads it follows what is returned, where each change shows.
+    pub fn offer(&self, spec: &'static Spec, config: SourceConfig) -> watch::Receiver<SourceConfig> {
+        let (sender, receiver) = watch::channel(config);
+        self.lock().offers.push((spec, sender));
+        receiver
+    }
+
+    /// The config of a source that may be read.
+    pub fn config(&self, source: &str) -> Option<SourceConfig> {
+        self.lock().offer(source).map(|(_, config)| config.borrow().clone())
+    }
+
+    /// Name and address of the first endpoint of a source that may be read.
+    pub fn endpoint(&self, source: &str) -> Option<(&'static str, &'static str)> {
+        let inner = self.lock();
+        let (spec, _) = inner.offer(source)?;
+        spec.endpoints.first().map(|endpoint| (endpoint.name, endpoint.ws))
+    }
+
+    /// Changes how a source is read, until the process ends.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSource`].
+    pub fn configure(
+        &self,
+        source: &str,
+        change: impl FnOnce(&mut SourceConfig),
+    ) -> Result<SourceConfig, Refusal> {
+        let inner = self.lock();
+        let Some((_, config)) = inner.offer(source) else {
+            let running = inner.offers.iter().map(|(spec, _)| spec.name.to_owned()).collect();
+            return Err(Refusal::NoSource { wanted: source.to_owned(), running });
+        };
+        let mut new = config.borrow().clone();
+        change(&mut new);
+        config.send_if_modified(|old| {
+            let differs = *old != new;
+            old.clone_from(&new);
+            differs
+        });
+        Ok(new)
+    }
+
     /// A source runs now, with what its config wants.
     pub(crate) fn join(&self, spec: &'static Spec, config: &SourceConfig) -> watch::Receiver<u64> {
         let mut inner = self.lock();
-        inner.running.push(spec);
-        if !config.instruments.is_empty() {
-            inner.put(spec.name, config.instruments.clone(), config.channels.clone(), "config");
+        if !inner.running.iter().any(|known| known.name == spec.name) {
+            inner.running.push(spec);
+            if !config.instruments.is_empty() {
+                inner.put(spec.name, config.instruments.clone(), config.channels.clone(), "config");
+            }
         }
         self.version.subscribe()
     }
@@ -186,6 +233,10 @@ impl Desk {
 }
 
 impl Inner {
+    fn offer(&self, source: &str) -> Option<&(&'static Spec, watch::Sender<SourceConfig>)> {
+        self.offers.iter().find(|(spec, _)| spec.name == source)
+    }
+
     fn put(
         &mut self,
         source: &str,

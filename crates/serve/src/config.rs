@@ -38,6 +38,8 @@ pub struct Config {
     pub ws_bad_requests_max: u32,
     /// How often a WebSocket client is pinged, in ms; after three pings without any answer it is closed. Default 30,000.
     pub ws_ping_ms: u64,
+    /// The source that `/api/realtime/start`, `stop` and `config` are about; empty for none. Default none.
+    pub realtime_source: String,
     /// For how long a source may bring no data before it counts as unhealthy, in ms. Default 30,000.
     pub stale_after_ms: u64,
 }
@@ -60,6 +62,7 @@ impl Default for Config {
             ws_overruns_max: 10,
             ws_bad_requests_max: 50,
             ws_ping_ms: 30_000,
+            realtime_source: String::new(),
             stale_after_ms: 30_000,
         }
     }

@@ -31,6 +31,21 @@ impl Fail {
         Self { error, message: message.into(), code: status.as_u16(), suggestions: Vec::new() }
     }
 
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The word for programs.
+    pub(crate) const fn word(&self) -> &'static str {
+        self.error
+    }
+
+    /// The sentence for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn suggesting(mut self, suggestions: Vec<String>) -> Self {
         self.suggestions = suggestions;
         self
@@ -43,8 +58,7 @@ impl Fail {
 
 impl IntoResponse for Fail {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self)).into_response()
+        (self.status(), Json(self)).into_response()
     }
 }
 
@@ -100,8 +114,10 @@ pub(crate) async fn not_found(uri: Uri) -> Fail {
 /// A path that takes other methods.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
     let allowed = match uri.path() {
-        "/api/v1/subscriptions" => "GET,HEAD,POST",
+        "/api/v1/subscriptions" | "/api/v1/quotes" => "GET,HEAD,POST",
         path if path.starts_with("/api/v1/subscriptions/") => "DELETE",
+        "/api/realtime/config" => "GET,HEAD,POST",
+        "/api/realtime/start" | "/api/realtime/stop" => "POST",
         _ => "GET,HEAD",
     };
     let message = format!("`{}` does not take {method}; use {allowed}", uri.path());
@@ -135,6 +151,6 @@ fn body_too_large(headers: &HeaderMap, max: usize) -> bool {
 
 /// The route's pattern as a label that lives as long as the process.
 fn known_route(pattern: &str) -> &'static str {
-    let routes = crate::rest::ROUTES.iter().chain(&crate::probe::ROUTES);
+    let routes = crate::rest::routes().chain(&crate::probe::ROUTES);
     routes.map(|(pattern, _)| *pattern).find(|known| *known == pattern).unwrap_or("none")
 }

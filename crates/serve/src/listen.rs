@@ -1,7 +1,7 @@
 //! The three ports: binding them, taking connections, ending.
 
 use crate::site::Site;
-use crate::{Config, Error, Result, probe, rates, rest};
+use crate::{Config, Error, Result, one, probe, rates, rest};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -89,6 +89,7 @@ pub(crate) fn serve(site: &Arc<Site>, bound: Bound) -> Running {
     tasks.spawn(accept(bound.metrics, probe::metrics_router(site), max, stop.clone()));
     tasks.spawn(accept(bound.probe, probe::router(site), max, stop.clone()));
     tasks.spawn(rates::measure(Arc::clone(site)));
+    tasks.spawn(one::follow(Arc::clone(site)));
     tasks.spawn(clients_gone(Arc::clone(site)));
     let Addrs { http, metrics, probe } = bound.addrs;
     info!(%http, %metrics, %probe, "serving");

@@ -4,6 +4,7 @@ use crate::http::Fail;
 use axum::http::StatusCode;
 use bus::Bus;
 use hashbrown::HashSet;
+use model::ashare::{Code, Market};
 use model::{Instrument, Lookup};
 use std::sync::Arc;
 
@@ -69,7 +70,9 @@ impl From<NoInstrument> for Fail {
 /// The instrument that `symbol` names at `exchange`.
 pub(crate) fn at(bus: &Bus, exchange: &str, symbol: &str) -> Result<Arc<Instrument>, NoInstrument> {
     let symbol = symbol.get(..TEXT_MAX).unwrap_or(symbol);
-    match bus.find(exchange, symbol) {
+    let exchange = Market::parse(exchange).map_or(exchange, |market| market.venue());
+    let code = Code::parse(symbol).ok().filter(|code| code.market.venue().eq_ignore_ascii_case(exchange));
+    match bus.find(exchange, code.as_ref().map_or(symbol, Code::digits)) {
         Lookup::Found(instrument) => Ok(instrument),
         Lookup::Ambiguous(names) => Err(ambiguous(symbol, names)),
         Lookup::Unknown => {
@@ -84,12 +87,28 @@ pub(crate) fn at(bus: &Bus, exchange: &str, symbol: &str) -> Result<Arc<Instrume
     }
 }
 
-/// The instrument that a single text names: `BTC/USDT@binance`, `okx:BTC-USDT-SWAP`, or a spelling that only one
-/// exchange has.
+/// The instrument that a single text names: `BTC/USDT@binance`, `okx:BTC-USDT-SWAP`, `600519.SH`, `SH600519`, or a
+/// spelling that only one exchange has. The six digits of a stock may be those of another thing at another exchange.
 pub(crate) fn find(bus: &Bus, text: &str) -> Result<Arc<Instrument>, NoInstrument> {
     let short = text.get(..TEXT_MAX).unwrap_or(text);
     if let Some((symbol, exchange)) = short.rsplit_once('@') {
         return at(bus, exchange, symbol);
+    }
+    let parsed = Code::parse(short);
+    let is_bare = short.len() == 6 && short.bytes().all(|b| b.is_ascii_digit());
+    if is_bare {
+        let listed = |market: &Market| matches!(bus.find(market.venue(), short), Lookup::Found(_));
+        match (Market::ALL.into_iter().filter(listed).collect::<Vec<_>>().as_slice(), parsed) {
+            ([], _) => {}
+            ([market], _) => return at(bus, market.venue(), short),
+            ([_, ..], Ok(code)) => return at(bus, code.market.venue(), short),
+            (several, Err(_)) => {
+                let names = several.iter().map(|m| format!("{short}.{}", m.letters()).into()).collect();
+                return Err(ambiguous(short, names));
+            }
+        }
+    } else if let Ok(code) = parsed {
+        return at(bus, code.market.venue(), code.digits());
     }
     let exchanges = exchanges(bus);
     if let Some((prefix, symbol)) = short.split_once(':')
@@ -130,14 +149,22 @@ pub(crate) fn exchanges(bus: &Bus) -> Vec<String> {
     all
 }
 
-/// All instruments of an exchange, or of all, whose name or symbol contains `search`; sorted by name.
+/// Whether a text, which may be part of the name or symbol, means an instrument.
+pub(crate) fn means(text: &str, instrument: &Instrument) -> bool {
+    let text = text.to_lowercase();
+    instrument.name.to_lowercase().contains(&text)
+        || instrument.symbol.to_lowercase().contains(&text)
+        || Code::parse(&text).is_ok_and(|code| code.to_string() == *instrument.name)
+}
+
+/// All instruments of an exchange, or of all, whose name, symbol or name for people contains `search`; sorted by name.
 pub(crate) fn instruments(bus: &Bus, exchange: Option<&str>, search: Option<&str>) -> Vec<Arc<Instrument>> {
     let mut all: Vec<Arc<Instrument>> = bus.with_catalogue(|c| c.iter().map(Arc::clone).collect());
     if let Some(exchange) = exchange {
         all.retain(|i| i.venue.eq_ignore_ascii_case(exchange));
     }
     if let Some(search) = search.map(loose) {
-        all.retain(|i| loose(&i.name).contains(&search) || loose(&i.symbol).contains(&search));
+        all.retain(|i| [&i.name, &i.symbol, &i.title].into_iter().any(|text| loose(text).contains(&search)));
     }
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     all

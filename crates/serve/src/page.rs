@@ -36,7 +36,7 @@ pub(crate) async fn root(State(site): State<Arc<Site>>, headers: HeaderMap) -> R
     // The star is the router's own sign for a part that may contain slashes.
     let route =
         |(path, what): &(&str, &'static str)| Route { method: "GET", path: path.replace('*', ""), what };
-    let routes = rest::ROUTES.iter().map(route);
+    let routes = rest::routes().map(route);
     let listing = Listing {
         name: "Qingxi",
         version: env!("CARGO_PKG_VERSION"),

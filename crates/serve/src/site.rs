@@ -1,5 +1,6 @@
 //! What every answer is made from.
 
+use crate::one::One;
 use crate::rates::Rates;
 use crate::stream::Encoded;
 use crate::{Config, Parts};
@@ -24,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) desk: Arc<Desk>,
     clock: fn() -> Ts,
     pub(crate) started: Ts,
+    /// Chinese stocks of all sources as one.
+    pub(crate) one: One,
     pub(crate) rates: Rates,
     /// WebSocket clients at this moment.
     pub(crate) clients: AtomicUsize,
@@ -50,6 +53,7 @@ impl Site {
             desk,
             clock,
             started: clock(),
+            one: One::new(clock()),
             rates: Rates::default(),
             clients: AtomicUsize::new(0),
             encoded: Encoded::default(),

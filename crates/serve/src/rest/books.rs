@@ -48,22 +48,28 @@ pub(crate) async fn orderbook(
     uri: Uri,
 ) -> Result<Json<OrderBook>, Fail> {
     let (exchange, symbol) = pair(path)?;
-    let depth = Params::of(&uri, &["depth"])?.number("depth", DEPTH_DEFAULT, DEPTH_MAX)?;
+    let params = Params::of(&uri, &["depth", "source"])?;
+    let depth = params.number("depth", DEPTH_DEFAULT, DEPTH_MAX)?;
     let instrument = names::at(&site.bus, &exchange, &symbol)?;
-    let (channel, view) =
-        view(&site, &instrument, depth).ok_or_else(|| no_lane(&site, &instrument, "order book"))?;
+    let (channel, view) = view(&site, &instrument, params.text("source"), depth)
+        .ok_or_else(|| no_lane(&site, &instrument, "order book"))?;
     let report = site.report();
     let is_ours =
         |l: &&LaneReport| (l.instrument.id, l.channel, l.source) == (instrument.id, channel, view.source);
     Ok(Json(OrderBook::new(&view, channel, report.lanes.iter().find(is_ours), site.now())))
 }
 
-/// The book of an instrument: the full one, or else the best few levels.
-fn view(site: &Site, instrument: &Instrument, depth: usize) -> Option<(Channel, BookView)> {
-    let full = site.bus.book(instrument.id, Channel::Book, depth).map(|view| (Channel::Book, view));
-    full.or_else(|| {
-        site.bus.book(instrument.id, Channel::BookTop, depth).map(|view| (Channel::BookTop, view))
-    })
+/// The book of an instrument: the full one, or else the best few levels. Of several sources the one that is named, or
+/// the one that is served.
+fn view(
+    site: &Site,
+    instrument: &Instrument,
+    source: Option<&str>,
+    depth: usize,
+) -> Option<(Channel, BookView)> {
+    let served = || Some(site.one.lock().quote(instrument.id, None, site.now())?.levels?.0);
+    let book = |channel, source| Some((channel, site.bus.book_by(source, instrument.id, channel, depth)?));
+    book(Channel::Book, source).or_else(|| book(Channel::BookTop, source.or_else(served)))
 }
 
 /// The instrument is known, but nobody collects that of it.
@@ -174,7 +180,7 @@ fn venue_quote(site: &Site, instrument: &Instrument) -> Option<QuoteAnswer> {
 }
 
 fn book_quote(site: &Site, instrument: &Instrument) -> Option<QuoteAnswer> {
-    let (_, view) = view(site, instrument, 1)?;
+    let (_, view) = view(site, instrument, None, 1)?;
     if view.state != BookState::Live {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Lanes and connections with their states and evidence.
 
 use crate::http::{Fail, Params};
+use crate::names;
 use crate::site::{Report, Site};
 use axum::Json;
 use axum::extract::State;
@@ -99,15 +100,12 @@ pub(crate) async fn lanes(State(site): State<Arc<Site>>, uri: Uri) -> Result<Jso
     let source = params.text("source");
     let state = params.text("state");
     let channel = params.text("channel");
-    let instrument = params.text("instrument").map(str::to_lowercase);
+    let instrument = params.text("instrument");
     let wanted = |lane: &&LaneReport| {
         source.is_none_or(|s| s == lane.source)
             && state.is_none_or(|s| s == lane.state.name())
             && channel.is_none_or(|c| c == lane.channel.name())
-            && instrument.as_ref().is_none_or(|text| {
-                lane.instrument.name.to_lowercase().contains(text)
-                    || lane.instrument.symbol.to_lowercase().contains(text)
-            })
+            && instrument.is_none_or(|text| names::means(text, &lane.instrument))
     };
     let lanes: Vec<Lane> = report.lanes.iter().filter(wanted).map(|l| Lane::new(l, report.now)).collect();
     let mut states = BTreeMap::new();

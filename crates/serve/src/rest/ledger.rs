@@ -1,6 +1,7 @@
 //! The ledger of each lane: where it is not complete, why, and what became of it.
 
 use crate::http::{Fail, Params};
+use crate::names;
 use crate::site::Site;
 use axum::Json;
 use axum::extract::State;
@@ -68,15 +69,12 @@ impl HoleShape {
 pub(crate) async fn ledger(State(site): State<Arc<Site>>, uri: Uri) -> Result<Json<Ledger>, Fail> {
     let params = Params::of(&uri, &["source", "instrument", "channel"])?;
     let (source, channel) = (params.text("source"), params.text("channel"));
-    let instrument = params.text("instrument").map(str::to_lowercase);
+    let instrument = params.text("instrument");
     let wanted = |lane: &lane::Evidence| {
         lane.gaps > 0
             && source.is_none_or(|s| s == lane.source)
             && channel.is_none_or(|c| c == lane.channel.name())
-            && instrument.as_ref().is_none_or(|text| {
-                lane.instrument.name.to_lowercase().contains(text)
-                    || lane.instrument.symbol.to_lowercase().contains(text)
-            })
+            && instrument.is_none_or(|text| names::means(text, &lane.instrument))
     };
     let lanes: Vec<Entry> = site
         .bus

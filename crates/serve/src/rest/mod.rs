@@ -15,13 +15,13 @@ mod trades;
 
 use crate::http::{guard, not_found, wrong_method};
 use crate::site::Site;
-use crate::{page, stream};
+use crate::{one, page, realtime, stream};
 use axum::routing::{delete, get};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 17] = [
+pub(crate) const ROUTES: [(&str, &str); 23] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -43,12 +43,26 @@ pub(crate) const ROUTES: [(&str, &str); 17] = [
         "what is wanted of the sources; POST {source, instruments, channels} wants more; ?source=",
     ),
     ("/api/v1/subscriptions/{id}", "DELETE: it is wanted no longer"),
+    (
+        "/api/v1/quotes",
+        "Chinese stocks from the best source or a named one; POST {symbols, source}; ?symbols= &source=",
+    ),
+    ("/api/v1/compare", "what each source says of Chinese stocks, with differences; ?symbols="),
+    ("/api/v1/sources", "sources of Chinese stocks: rank, breaker, period, lag, errors"),
+    ("/api/v1/hot-stocks", "lists of hot stocks; ?list= &count= &source="),
+    ("/api/v1/concepts", "concepts with their members; ?search= &member= &of= &count= &source="),
+    ("/api/v1/market-status", "whether the Chinese stock market is open, by board"),
     ("/api/v1/stats", "rates, memory, clients"),
     ("/api/v1/stream", "the WebSocket stream"),
 ];
 
+/// The routes of the HTTP port of all families.
+pub(crate) fn routes() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    ROUTES.iter().chain(&realtime::ROUTES)
+}
+
 pub(crate) fn router(site: &Arc<Site>) -> Router {
-    Router::new()
+    realtime::routes(Router::new())
         .route("/", get(page::root))
         .route("/api/v1/health", get(health::health))
         .route("/api/v1/health/summary", get(health::summary))
@@ -64,6 +78,12 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/ledger", get(ledger::ledger))
         .route("/api/v1/subscriptions", get(subscriptions::list).post(subscriptions::add))
         .route("/api/v1/subscriptions/{id}", delete(subscriptions::remove))
+        .route("/api/v1/quotes", get(one::quotes).post(one::post_quotes))
+        .route("/api/v1/compare", get(one::compare))
+        .route("/api/v1/sources", get(one::sources))
+        .route("/api/v1/hot-stocks", get(one::hot_stocks))
+        .route("/api/v1/concepts", get(one::concepts))
+        .route("/api/v1/market-status", get(one::market_status))
         .route("/api/v1/stats", get(stats::stats))
         .route("/api/v1/stream", get(stream::open))
         .fallback(not_found)

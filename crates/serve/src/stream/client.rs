@@ -8,7 +8,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bus::{BookState, Item, Published, Reader};
 use futures_util::{FutureExt, SinkExt};
 use hashbrown::HashMap;
-use model::{Body, Channel, InstrumentId};
+use model::{Body, Channel, InstrumentId, SourceName};
 use serde_json::Value;
 use std::sync::Arc;
 use std::task::Poll;
@@ -30,6 +30,9 @@ const FAIR_TURNS: u8 = 16;
 const SHUT_DOWN: End = End::Close(1001, "the server is shutting down");
 /// The time over which misbehaviour is counted.
 const MINUTE: Duration = Duration::from_mins(1);
+
+/// Whose book: several sources may tell of one instrument.
+type BookKey = (SourceName, InstrumentId, Channel);
 
 /// Why a connection ends.
 enum End {
@@ -206,7 +209,7 @@ impl Client {
 
     async fn feed(&mut self, items: &mut Vec<Item>) -> Result<(), End> {
         let (mut messages, mut bytes, mut conflated, mut skipped) = (0, 0, 0, None);
-        let mut books: Vec<(InstrumentId, Channel, u32)> = Vec::new();
+        let mut books: Vec<(BookKey, u32)> = Vec::new();
         for item in items.drain(..) {
             let text = match item {
                 Item::Event { published, conflated: more } => {
@@ -226,8 +229,8 @@ impl Client {
             bytes += text.len() as u64;
             self.socket.feed(Message::Text(text)).await.map_err(|_| End::Gone)?;
         }
-        for (id, channel, more) in books {
-            let Some(text) = self.book(id, channel) else { continue };
+        for (key, more) in books {
+            let Some(text) = self.book(key) else { continue };
             conflated += u64::from(more);
             messages += 1;
             bytes += text.len() as u64;
@@ -269,9 +272,9 @@ impl Client {
     }
 
     /// The best levels of a book; `None` where it is lost, which the gap tells.
-    fn book(&self, id: InstrumentId, channel: Channel) -> Option<Utf8Bytes> {
+    fn book(&self, (source, id, channel): BookKey) -> Option<Utf8Bytes> {
         let depth = *self.depths.get(&id)?;
-        let view = self.site.bus.book(id, channel, depth)?;
+        let view = self.site.bus.book_by(Some(source), id, channel, depth)?;
         let shown = matches!(view.state, BookState::Live | BookState::Crossed);
         shown.then(|| encode::book(view, channel, depth, self.site.now()))
     }
@@ -337,10 +340,11 @@ async fn next(reader: &mut Option<Reader>, items: &mut Vec<Item>) {
 }
 
 /// Remembers that a book is to be sent, once, whatever changed it.
-fn note(books: &mut Vec<(InstrumentId, Channel, u32)>, published: &Published, conflated: u32) {
-    let key = (published.event.instrument.id, published.event.channel);
-    match books.iter_mut().find(|(id, channel, _)| (*id, *channel) == key) {
-        Some((_, _, count)) => *count = count.saturating_add(1 + conflated),
-        None => books.push((key.0, key.1, conflated)),
+fn note(books: &mut Vec<(BookKey, u32)>, published: &Published, conflated: u32) {
+    let event = &published.event;
+    let key = (event.source, event.instrument.id, event.channel);
+    match books.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, count)) => *count = count.saturating_add(1 + conflated),
+        None => books.push((key, conflated)),
     }
 }

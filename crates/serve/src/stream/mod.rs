@@ -26,7 +26,7 @@ const WRITE_BUFFER_BYTES: usize = 8 * 1_024;
 const READ_TO_END: usize = 4;
 
 /// A client's place among those that are allowed. Dropping it gives the place back.
-struct Place(Arc<Site>);
+pub(crate) struct Place(Arc<Site>);
 
 impl Place {
     fn take(site: &Arc<Site>) -> Option<Self> {
@@ -51,12 +51,25 @@ pub(crate) async fn open(
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fail> {
+    let (upgrade, place) = admit(&site, &uri, upgrade)?;
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        client::serve(socket, &site).await;
+        drop(place);
+    }))
+}
+
+/// Takes a client in where there is room, with the limits of its connection set.
+pub(crate) fn admit(
+    site: &Arc<Site>,
+    uri: &Uri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<(WebSocketUpgrade, Place), Fail> {
     let upgrade = upgrade.map_err(|why| {
         let message = format!("this is a WebSocket address, see docs/protocol.md: {}", why.body_text());
         Fail::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", message)
     })?;
-    Params::of(&uri, &[])?;
-    let Some(place) = Place::take(&site) else {
+    Params::of(uri, &[])?;
+    let Some(place) = Place::take(site) else {
         site.metrics.serve.refused_clients.inc();
         let message = format!("{} clients are connected, more are not allowed", site.config.ws_clients_max);
         return Err(Fail::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_clients", message));
@@ -67,8 +80,5 @@ pub(crate) async fn open(
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_frame_size(hard_max)
         .max_message_size(hard_max);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        client::serve(socket, &site).await;
-        drop(place);
-    }))
+    Ok((upgrade, place))
 }

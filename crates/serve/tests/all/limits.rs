@@ -1,6 +1,8 @@
 //! What clients may not do, and that others do not notice.
 
-use crate::world::{Client, NOW, World, config, level, perpetual, spot, until, world, world_with};
+use crate::world::{
+    Client, NOW, OWN_READERS, World, config, level, perpetual, spot, until, world, world_with,
+};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use std::sync::Arc;
@@ -150,7 +152,7 @@ async fn a_client_that_never_reads_is_closed_and_another_misses_nothing() {
         }
     }
     until(|| async { world.metrics.serve.clients.get() == 1 }).await;
-    until(|| async { world.bus.readers() == 1 }).await;
+    until(|| async { world.bus.readers() == 1 + OWN_READERS }).await;
 }
 
 #[tokio::test]

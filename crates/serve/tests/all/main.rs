@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod limits;
+mod realtime;
 mod rest;
+mod stocks;
 mod stream;
 mod watch;
 mod world;

@@ -1,6 +1,6 @@
 //! The stream: books that can be rebuilt, conflation, resuming.
 
-use crate::world::{Client, World, config, level, spot, until, world, world_with};
+use crate::world::{Client, OWN_READERS, World, config, level, spot, until, world, world_with};
 use model::Instrument;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -266,5 +266,5 @@ async fn lanes_can_be_added_listed_and_taken_off() {
         (&json!("pong"), &json!(3), &json!(crate::world::NOW.0))
     );
     drop(client);
-    until(|| async { world.bus.readers() == 0 }).await;
+    until(|| async { world.bus.readers() == OWN_READERS }).await;
 }

@@ -1,6 +1,6 @@
 //! Health, probes, metrics: computed, not set.
 
-use crate::world::{NOW, config, event, http, level, soon, spot, until, world, world_with};
+use crate::world::{NOW, OWN_READERS, config, event, http, level, soon, spot, until, world, world_with};
 use model::{Body, Channel, Ts};
 use serde_json::{Value, json};
 use serve::Error;
@@ -83,7 +83,7 @@ async fn metrics_and_stats_show_what_happened() {
     assert!(answer.head.contains("openmetrics-text"), "{}", answer.head);
     for line in [
         "qingxi_bus_events_total 1",
-        "qingxi_bus_readers 1",
+        "qingxi_bus_readers 2",
         "qingxi_bus_lanes{source=\"v\",state=\"live\"} 1",
         "qingxi_bus_books_live{source=\"v\"} 1",
         "qingxi_serve_clients 1",
@@ -101,7 +101,7 @@ async fn metrics_and_stats_show_what_happened() {
     let (_, stats) = world.get("/api/v1/stats").await;
     assert_eq!(
         (&stats["clients"], &stats["readers"], &stats["events_total"]),
-        (&json!(1), &json!(1), &json!(1))
+        (&json!(1), &json!(1 + OWN_READERS), &json!(1))
     );
     assert!(stats["memory_bytes"].as_u64().unwrap() > 1_000_000, "{stats}");
     until(|| async { world.get("/api/v1/stats").await.1["events_per_s"].is_number() }).await;

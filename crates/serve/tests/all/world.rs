@@ -22,8 +22,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const NOW: Ts = Ts::from_ms(1_700_000_000_000);
 
+/// Readers of the bus that are there without any client: the one that follows stocks.
+pub const OWN_READERS: usize = 1;
+
 pub struct World {
     pub bus: Arc<Bus>,
+    pub desk: Arc<feed::Desk>,
     pub metrics: Arc<Metrics>,
     pub at: Addrs,
     pub stop: watch::Sender<bool>,
@@ -43,16 +47,17 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
     let bus = Arc::new(Bus::new(bus, NOW));
     let metrics = Arc::new(Metrics::new());
     let (stop, stopped) = watch::channel(false);
+    let desk = Arc::new(feed::Desk::open(None).unwrap());
     let parts = serve::Parts {
         bus: Arc::clone(&bus),
         metrics: Arc::clone(&metrics),
         sources: &["v"],
-        desk: Arc::new(feed::Desk::open(None).unwrap()),
+        desk: Arc::clone(&desk),
         clock,
         shutdown: stopped,
     };
     let running = serve::run(config, parts).await.unwrap();
-    World { bus, metrics, at: running.addrs, stop, running }
+    World { bus, desk, metrics, at: running.addrs, stop, running }
 }
 
 /// `BASE/QUOTE@v`.
