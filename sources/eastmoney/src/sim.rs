@@ -70,7 +70,7 @@ impl Answers for EastmoneySim {
         match (self.seed + self.refusals) % 5 {
             1 => Served::fine("<!DOCTYPE html><html><body>请完成安全验证</body></html>"),
             2 => Served { status: 403, body: b"Forbidden".to_vec() },
-            3 => Served { status: 502, body: b"<html>502 Bad Gateway</html>".to_vec() },
+            3 => Served { status: 502, body: b"<html>502</html>".to_vec() },
             4 => Served::fine(r#"{"rc":0,"rt":4,"svr":1817351"#),
             _ => Served { status: 0, body: b"the connection was closed without an answer".to_vec() },
         }

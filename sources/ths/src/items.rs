@@ -66,7 +66,7 @@ fn items(body: &[u8]) -> Result<BTreeMap<u32, String>> {
 /// Reads a quote: `realhead` has the numbers of the day and the best levels, `fiverange` five levels.
 ///
 /// # Errors
-/// Where it is about another stock, has no last price, or a number is none.
+/// Where it is about another stock, has no price at all, or a number is none.
 pub fn quote(path: &str, body: &[u8]) -> Result<(Code, Quoted)> {
     let code = same_call(path, body)?;
     let items = items(body)?;
@@ -88,13 +88,16 @@ pub fn quote(path: &str, body: &[u8]) -> Result<(Code, Quoted)> {
     if path.contains("/fiverange/") {
         return Ok((code, Quoted { title, levels: Some((bids, asks)), ..Quoted::default() }));
     }
+    if number(6)?.is_none() && number(10)?.is_none() {
+        return Err(fault(What::Missing("prices (items 6, 10)")));
+    }
     let stats = DayStats {
         prev_close: px(6)?,
         open: px(7)?,
         high: px(8)?,
         low: px(9)?,
-        // Suspended, or not known: no price is told.
-        last: Some(px(10)?.ok_or(fault(What::Missing("the last price (item 10)")))?),
+        // Missing where it is suspended.
+        last: px(10)?,
         last_qty: number(49)?,
         volume: number(13)?,
         turnover: number(19)?,
@@ -127,8 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn no_last_price_is_no_price() {
+    fn no_last_price_is_none_and_no_price_at_all_is_no_quote() {
         let body = br#"quotebridge_v6_realhead_hs_600580_last({"items":{"6":"27.09","5":"600580"}})"#;
+        assert_eq!(quote(PATH, body).unwrap().1.stats.last, None);
+        let body = br#"quotebridge_v6_realhead_hs_600580_last({"items":{"5":"600580","10":""}})"#;
         assert!(matches!(quote(PATH, body).unwrap_err().what, What::Missing(_)));
     }
 }
