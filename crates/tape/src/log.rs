@@ -75,7 +75,7 @@ fn is_hex(line: &[u8]) -> bool {
 /// Where a line belongs; `None` where it tells no time.
 fn place_of(line: &[u8], day: Date) -> Option<Place> {
     let (mut ms, mut channel, mut index) = (None, 0, 0);
-    for field in line.split(u8::is_ascii_whitespace) {
+    for field in line.strip_prefix(b"//").unwrap_or(line).split(u8::is_ascii_whitespace) {
         let Some(at) = field.iter().position(|b| *b == b'=') else { continue };
         let (key, value) = field.split_at(at);
         let number = || str::from_utf8(value.get(1..)?).ok()?.parse::<u64>().ok();
