@@ -1,7 +1,9 @@
 //! Which container holds a book best, by the deltas of the recordings: the book of the platform, a sorted map, and a
-//! sorted vector with the best level at its end in one piece.
+//! sorted vector with the best level at its end in one piece. And what the checks cost over the book, taken for good or so
+//! that they can be taken back.
 
 use crate::frames::{Input, Set};
+use engine::Engine;
 use model::{Body, Channel, Delta, Event, Level, Side, Snapshot, Ts};
 use source::{Action, Shard};
 use std::collections::{BTreeMap, HashMap};
@@ -81,21 +83,23 @@ impl Container for Pairs {
 pub fn table(sets: &[Set]) -> String {
     let mut out =
         String::from("\n## Container of a book: ns a changed level, best read after each delta\n\n");
-    out.push_str("| file | levels changed | platform's book | sorted maps | sorted pairs |\n|---|---:|---:|---:|---:|\n");
+    out.push_str("| file | levels changed | platform's book | sorted maps | sorted pairs | engine | engine, undoable |\n|---|---:|---:|---:|---:|---:|---:|\n");
     for set in sets {
         let events = changes(set);
         let levels: usize = events.iter().filter_map(delta).map(|d| d.levels.len()).sum();
         if levels < 10_000 {
             continue;
         }
-        let mut ns = [Vec::new(), Vec::new(), Vec::new()];
+        let mut ns = [const { Vec::new() }; 5];
         for _ in 0..7 {
             for (which, sample) in ns.iter_mut().enumerate() {
                 let start = Instant::now();
                 match which {
                     0 => ours(&events),
                     1 => other::<Maps>(&events),
-                    _ => other::<Pairs>(&events),
+                    2 => other::<Pairs>(&events),
+                    3 => checked(&events, |engine, event, out| _ = black_box(engine.on(event, out))),
+                    _ => checked(&events, |engine, event, out| drop(black_box(engine.attempt(event, out)))),
                 }
                 sample.push(start.elapsed().as_nanos() as f64 / levels as f64);
             }
@@ -148,6 +152,16 @@ fn ours(events: &[Event]) {
             _ => book.clear(),
         }
         black_box(book.quote());
+    }
+}
+
+/// The same through the engine, with a copy of each event.
+fn checked(events: &[Event], take: impl Fn(&mut Engine, Event, &mut Vec<Event>)) {
+    let mut engine = Engine::new(engine::Config::default());
+    let mut out = Vec::new();
+    for event in events {
+        take(&mut engine, event.clone(), &mut out);
+        out.clear();
     }
 }
 

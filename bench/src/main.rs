@@ -4,6 +4,7 @@
 //! Ratios are to decoding of the same frames in the same run, so that they mean the same on another machine.
 
 mod books;
+mod copies;
 mod frames;
 mod latency;
 mod machine;
@@ -22,13 +23,16 @@ fn main() {
     let wanted = |what: &str| only.is_empty() || only.iter().any(|o| o == what);
     let mut report = String::new();
     let _ = writeln!(report, "# Benchmarks\n\n{}\n", machine::description());
-    if wanted("stages") || wanted("books") {
+    if wanted("stages") || wanted("books") || wanted("copies") {
         let sets = frames::load();
         if wanted("stages") {
             report.push_str(&stages::table(&sets));
         }
         if wanted("books") {
             report.push_str(&books::table(&sets));
+        }
+        if wanted("copies") {
+            report.push_str(&copies::table(&sets));
         }
     }
     if wanted("latency") {

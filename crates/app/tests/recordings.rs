@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panic")]
 
 use serde_json::{Value, json};
+use source::conformance;
+use source::{Input, Shard};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -205,4 +207,34 @@ fn two_replays_write_the_same_events() {
         };
         assert!(run("a") == run("b"), "{files:?}");
     }
+}
+
+#[test]
+fn what_another_connection_told_may_be_passed_over_as_if_it_had_been_read() {
+    let Some(root) = recordings() else { return };
+    let mut all = 0;
+    for file in sets(&root).into_iter().flatten() {
+        let Ok(records) = tape::Reader::open(&file) else { continue };
+        let kinds: Vec<_> = records.flatten().map(|record| (record.ts, record.kind)).collect();
+        let knows = |s: &&dyn source::Source| {
+            kinds.iter().any(|(_, kind)| match kind {
+                tape::Kind::Connect { url } => s.recognises(Some(url), &[]),
+                tape::Kind::Frame { bytes, .. } => s.recognises(None, bytes),
+                _ => false,
+            })
+        };
+        let Some(source) = app::sources::SOURCES.iter().copied().find(knows) else { continue };
+        let inputs = kinds.iter().filter_map(|(now, kind)| match kind {
+            tape::Kind::Frame { bytes, binary } => Some((*now, Input::Frame { bytes, binary: *binary })),
+            tape::Kind::Reply { url, body, .. } => {
+                let path = url.as_deref().unwrap_or_default();
+                Some((*now, Input::Reply { tag: None, path, status: 200, retry_ms: None, body }))
+            }
+            _ => None,
+        });
+        let passed = conformance::what_is_passed_over_is_as_if_read(source, &Shard::default(), inputs, 7);
+        println!("{}: {passed} frames passed over", file.display());
+        all += passed;
+    }
+    assert!(all > 100_000, "{all} frames passed over");
 }
