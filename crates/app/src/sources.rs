@@ -13,6 +13,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &htx::Htx,
     &kraken::Kraken,
     &okx::Okx,
+    &tdx::Tdx,
 ];
 
 /// All logs of exchanges' messages: what can be read from files, and connected to by nobody.
