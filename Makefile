@@ -31,7 +31,7 @@ bench: ## measure, print, and write bench/results/
 bench-peers: ## the same frames through peers, in one run
 	cargo run --locked --release --manifest-path bench/peers/Cargo.toml
 
-clients: ## a public client library (ccxt pro, from PyPI) against the simulators; VENUES="okx kraken" for some
+clients: ## public client libraries (ccxt pro, pytdx, from PyPI) against the simulators; VENUES="okx kraken" for some
 	./scripts/clients/run
 
 soak: ## deterministic simulation; SEEDS=10000
