@@ -72,11 +72,17 @@ async fn config(args: &Args, venues: &[Venue]) -> Config {
     }
     for venue in venues {
         let spec = venue.source.spec();
-        let instruments = venue.host.books().await.into_iter().map(|book| book.instrument.name.to_string());
+        let books = venue.host.books().await.into_iter().map(|book| book.instrument.name.to_string());
+        let mut instruments: Vec<String> = books.collect();
+        // Where no whole books are told, all that is listed.
+        if instruments.is_empty() {
+            instruments.push("*".to_owned());
+        }
         let channels = spec.channels.iter().map(|c| c.channel).filter(|c| *c != Channel::Instruments);
         config.sources.push(feed::SourceConfig {
             name: spec.name.to_owned(),
-            instruments: instruments.collect(),
+            instruments,
+            all_hours: true,
             channels: channels.map(|c| c.name().to_owned()).collect(),
             hosts: venue
                 .host

@@ -32,7 +32,12 @@ fn every_channel_of_every_source_is_fed_and_read() {
 
 #[test]
 fn every_book_equals_its_simulators() {
-    each(|_, talk| conformance::books_equal_the_simulators(talk));
+    each(|source, talk| {
+        // Some sources tell no whole books.
+        if source.spec().channel(Channel::Book).is_some() {
+            conformance::books_equal_the_simulators(talk);
+        }
+    });
 }
 
 #[test]
