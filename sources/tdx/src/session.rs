@@ -21,6 +21,8 @@ use stock::Stock;
 const STOCKS_MAX: usize = 2_000;
 /// How often the server is told that we are there; it closes after about 60 s of silence.
 const HEARTBEAT_MS: u64 = 30_000;
+/// How often it is looked whether trading has begun or ended.
+const LOOK_MS: u64 = 3_000;
 /// The timer that looks after everything.
 const TICK: u64 = 0;
 /// A server's clock that is nearer to ours than this is ours: it tells whole seconds.
@@ -214,7 +216,9 @@ impl TdxSession {
         self.line.send(now, out);
         let next = self.line.overdue_at().into_iter().chain([self.beat.plus_ms(HEARTBEAT_MS)]);
         let rounds = KINDS.iter().filter_map(|kind| self.rounds.at(*kind, now)).filter(|_| self.greeted);
-        if let Some(at) = next.chain(rounds).min() {
+        // Where trading may begin, that is seen in time.
+        let look = self.greeted.then(|| now.plus_ms(LOOK_MS));
+        if let Some(at) = next.chain(rounds).chain(look).min() {
             out.push(Action::WakeAt { timer: TICK, at });
         }
     }
