@@ -67,7 +67,7 @@ fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
 
 fn recorded(root: &Path, path: &Path) -> Option<Set> {
     let name = path.strip_prefix(root).ok()?.display().to_string();
-    if ["samples", "bench", "tdx", "ashare"].iter().any(|other| name.starts_with(other)) {
+    if ["samples", "bench", "ashare"].iter().any(|other| name.starts_with(other)) {
         return None;
     }
     let mut source = None;
