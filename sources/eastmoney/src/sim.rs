@@ -16,21 +16,21 @@ use source::poll::{Answers, Served};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// How often nothing new is told by a heartbeat, in looks of a second each.
-const HEARTBEAT_LOOKS: u32 = 5;
+/// After how many looks of a second each without anything new a client is told so.
+const HEARTBEAT_LOOKS: usize = 5;
+/// Under what a client's looks since it was told something are remembered, a mark each.
+const SILENT: &str = "silent";
 
 /// The venue.
 pub struct EastmoneySim {
     seed: u64,
     refusals: u64,
-    /// How often a stream was looked after.
-    looks: u32,
 }
 
 impl EastmoneySim {
     /// Opens it.
     pub fn new(setup: &SimSetup) -> Self {
-        Self { seed: setup.seed, refusals: 0, looks: 0 }
+        Self { seed: setup.seed, refusals: 0 }
     }
 }
 
@@ -82,7 +82,6 @@ impl Answers for EastmoneySim {
         path: &str,
         told: &mut BTreeMap<String, String>,
     ) -> Option<Vec<u8>> {
-        self.looks = self.looks.wrapping_add(1);
         let (first, raw) = (told.is_empty(), parameter(path, "fltt") == "1");
         let full = u32::from(first);
         let data = if path.starts_with("/api/qt/stock/sse") {
@@ -102,11 +101,14 @@ impl Answers for EastmoneySim {
             }
             (!rows.is_empty()).then(|| (5, format!(r#"{{"diff":{{{rows}}}}}"#)))
         };
+        let silent = told.entry(SILENT.to_owned()).or_default();
+        silent.push('.');
         let event = match data {
             Some((rt, data)) => envelope(rt, full, &data),
-            None if self.looks.is_multiple_of(HEARTBEAT_LOOKS) => envelope(2, 1, "null"),
+            None if silent.len() >= HEARTBEAT_LOOKS => envelope(2, 1, "null"),
             None => return None,
         };
+        silent.clear();
         Some(format!("data: {event}\n\n").into_bytes())
     }
 }

@@ -6,7 +6,7 @@ use model::ashare::Board;
 use model::{Body, Channel, Event};
 use source::pair::{Pair, START};
 use source::poll::check;
-use source::{Options, Past, SimControl, SimSetup, Source};
+use source::{Options, Past, Peer, SimAction, SimControl, SimInput, SimSetup, Source};
 use std::collections::BTreeSet;
 
 fn setup(seed: u64) -> SimSetup {
@@ -120,5 +120,25 @@ fn the_past_of_bars_is_read_and_is_what_the_venue_has() {
         assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "{interval}");
         assert!(starts.iter().all(|start| (from..START).contains(start)));
         assert_eq!(history.reached(), START);
+    }
+}
+
+#[test]
+fn every_stream_of_a_market_that_stands_still_shows_signs_of_life() {
+    let (mut sim, mut out) = (Eastmoney.sim(&setup(1)), Vec::new());
+    let pair = Pair::new(&Eastmoney, &setup(1), &[], &Options::default());
+    let shards = Eastmoney.shards(&pair.wants(&[Channel::BookTop]), &Options::default());
+    sim.control(SimControl::Pause(true), START, &mut out);
+    for (n, shard) in shards.iter().enumerate() {
+        let path = shard.path.as_deref().unwrap();
+        sim.on(SimInput::Open { peer: Peer(n as u64), endpoint: shard.endpoint, path }, START, &mut out);
+    }
+    out.clear();
+    for second in 1..=20 {
+        sim.on(SimInput::Wake, START.plus_ms(second * 1_000), &mut out);
+    }
+    for n in 0..shards.len() as u64 {
+        let told = out.iter().filter(|a| matches!(a, SimAction::Send { peer, .. } if *peer == Peer(n)));
+        assert_eq!(told.count(), 4, "stream {n}");
     }
 }
