@@ -9,11 +9,15 @@ pub const SOURCES: &[&dyn Source] = &[
     &bybit::Bybit,
     &coinbase::Coinbase,
     &deribit::Deribit,
+    &eastmoney::Eastmoney,
     &gate::Gate,
     &htx::Htx,
     &kraken::Kraken,
     &okx::Okx,
+    &sina::Sina,
     &tdx::Tdx,
+    &tencent::Tencent,
+    &ths::Ths,
 ];
 
 /// All logs of exchanges' messages: what can be read from files, and connected to by nobody.
