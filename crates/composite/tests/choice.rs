@@ -131,6 +131,8 @@ fn when_the_best_source_dies_quotes_go_on_within_one_of_its_periods_and_it_is_re
     begins(0, "open: no data for");
     begins(1, "half_open");
     begins(2, "closed");
+    let when: Vec<(Ts, SourceName)> = world.checks("breaker");
+    assert_eq!(when[2].0.ms_since(when[1].0), 2_000, "three updates of a source that tells every second");
     assert_eq!(breaker.len(), 3, "{breaker:?}");
 }
 
@@ -180,9 +182,9 @@ fn a_source_that_slows_down_is_measured_by_its_new_period() {
 fn a_closed_session_is_no_failure() {
     let closed = |from: Ts, to: Ts| (from, to);
     let mut all = vec![real("a", 1_000, 100), real("b", 3_000, 500)];
-    for source in &mut all {
-        // They stop a little after the close and begin a little after the opening.
-        source.dead.push(closed(at(11, 30).plus_ms(2_000), at(13, 0).plus_ms(1_000)));
+    for (source, ms) in all.iter_mut().zip([2_000, 4_000]) {
+        // They stop a little after the close, the best one first, and begin a little after the opening.
+        source.dead.push(closed(at(11, 30).plus_ms(ms), at(13, 0).plus_ms(1_000)));
         source.dead.push(closed(at(15, 0).plus_ms(2_000), at(23, 0)));
     }
     let mut world = World::new(all, at(11, 0));
@@ -204,6 +206,8 @@ fn what_a_source_said_before_the_close_is_late_after_it() {
     let mut world = World::new(vec![best, real("b", 3_000, 500)], at(14, 40));
     world.run_to(at(15, 30));
     assert_eq!(world.served().0, "b", "the closing price is with the one that saw the close");
+    let late = |name| world.one.quote(world.stocks[0].id, Some(name), world.now).unwrap().late;
+    assert_eq!((late("a"), late("b")), (true, false));
 }
 
 #[test]
@@ -223,6 +227,18 @@ fn failures_in_a_row_open_the_breaker_and_three_updates_close_it() {
     assert_eq!(world.breaker("a"), Breaker::Open, "a failure on trial");
     world.run_to(at(10, 2).plus_ms(2_500));
     assert_eq!((world.breaker("a"), world.served().0), (Breaker::Closed, "a"));
+}
+
+#[test]
+fn one_that_fails_is_left_even_for_one_that_has_not_proven_itself_yet() {
+    let mut back = real("b", 3_000, 500);
+    back.dead.push((at(10, 0).plus_ms(100), at(10, 0).plus_ms(8_000)));
+    let mut world = World::new(vec![real("a", 1_000, 100), back], at(9, 40));
+    world.run_to(at(10, 0).plus_ms(9_100));
+    assert_eq!(world.served().0, "a");
+    (0..5).for_each(|_| world.fail("a"));
+    world.run_to(at(10, 0).plus_ms(9_200));
+    assert_eq!((world.served().0, world.breaker("b")), ("b", Breaker::Closed));
 }
 
 #[test]
