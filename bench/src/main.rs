@@ -8,6 +8,7 @@ mod copies;
 mod frames;
 mod latency;
 mod machine;
+mod market;
 mod simulated;
 mod stages;
 mod yardstick;
@@ -37,6 +38,9 @@ fn main() {
     }
     if wanted("latency") {
         report.push_str(&latency::table());
+    }
+    if wanted("market") {
+        report.push_str(&market::table());
     }
     let _ = writeln!(report, "\nResident memory at the end: {} MiB.", machine::resident_mib());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");

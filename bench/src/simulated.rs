@@ -24,7 +24,7 @@ pub fn simulated(source: &'static dyn Source) -> Vec<Set> {
     let setup = SimSetup { start: START, moves_per_s: 4_000, ..SimSetup::default() };
     let mut sim = source.sim(&setup);
     let wants = listed(source, sim.as_mut());
-    let shards = source.shards(&wants, &Options::default());
+    let shards = source.shards(&wants, &Options { login: sim.login(), ..Options::default() });
     let links = shards.into_iter().map(|shard| (shard.clone(), source.session(&shard))).collect();
     let mut run = Run { sim, links, heard: BTreeMap::new() };
     for link in 0..run.links.len() {

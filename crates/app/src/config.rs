@@ -91,7 +91,8 @@ impl Default for Config {
     }
 }
 
-/// Reads the file, or the defaults where there is none, lays `QINGXI__SECTION__KEY` variables over it and checks it all.
+/// Reads the file, or the defaults where there is none, lays `QINGXI__SECTION__KEY` variables over it and checks it all. A
+/// source of the file is found by its name: `QINGXI__SOURCES__<NAME>__LOGIN_KEY`.
 ///
 /// # Errors
 /// [`Error::Config`] with every fault, or [`Error::Read`].
@@ -115,8 +116,7 @@ pub fn parse(
     text: &str,
     env: impl Iterator<Item = (String, String)>,
 ) -> std::result::Result<Config, Vec<String>> {
-    let mut table: Table =
-        toml::from_str(text).map_err(|e| vec![e.to_string().trim_end().replace('\n', "\n    ")])?;
+    let mut table: Table = toml::from_str(text).map_err(|e| vec![unreadable(text, &e)])?;
     for (key, value) in env {
         overlay(&mut table, &key.split("__").collect::<Vec<_>>(), &value);
     }
@@ -132,19 +132,38 @@ pub fn parse(
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
+/// What is wrong with a text, with its line, unless that may hold a secret.
+fn unreadable(text: &str, error: &toml::de::Error) -> String {
+    let told = error.to_string();
+    if !told.contains("login_") {
+        return told.trim_end().replace('\n', "\n    ");
+    }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}, which is not shown: {}", before.matches('\n').count() + 1, error.message())
+}
+
 fn overlay(table: &mut Table, path: &[&str], value: &str) {
     match path {
         [] => {}
         [key] => {
-            let parsed: Option<Table> = toml::from_str(&format!("v = {value}")).ok();
+            // A key or a token is a text, also where it is all digits.
+            let parsed: Option<Table> =
+                if key.starts_with("login_") { None } else { toml::from_str(&format!("v = {value}")).ok() };
             let value =
                 parsed.and_then(|mut t| t.remove("v")).unwrap_or_else(|| Value::String(value.to_owned()));
             table.insert((*key).to_owned(), value);
         }
         [section, rest @ ..] => {
             let below = table.entry(*section).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(below) = below {
-                overlay(below, rest, value);
+            match (below, rest) {
+                (Value::Table(below), _) => overlay(below, rest, value),
+                (Value::Array(items), [name, rest @ ..]) => {
+                    let is = |item: &&mut Value| item.get("name").and_then(Value::as_str) == Some(*name);
+                    if let Some(Value::Table(item)) = items.iter_mut().find(is) {
+                        overlay(item, rest, value);
+                    }
+                }
+                _ => {}
             }
         }
     }

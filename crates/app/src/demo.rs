@@ -78,6 +78,9 @@ async fn config(args: &Args, venues: &[Venue]) -> Config {
         if instruments.is_empty() {
             instruments.push("*".to_owned());
         }
+        let login = venue.host.login.clone();
+        let (login_key, login_secret) =
+            login.map_or_else(Default::default, |login| (login.key, login.secret));
         let channels = spec.channels.iter().map(|c| c.channel).filter(|c| *c != Channel::Instruments);
         config.sources.push(feed::SourceConfig {
             name: spec.name.to_owned(),
@@ -90,6 +93,8 @@ async fn config(args: &Args, venues: &[Venue]) -> Config {
                 .iter()
                 .map(|(name, addr)| ((*name).to_owned(), format!("http://{addr}")))
                 .collect(),
+            login_key: login_key.into(),
+            login_secret: login_secret.into(),
             ..feed::SourceConfig::default()
         });
     }

@@ -14,6 +14,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &htx::Htx,
     &kraken::Kraken,
     &okx::Okx,
+    &push::Push,
     &sina::Sina,
     &tdx::Tdx,
     &tencent::Tencent,

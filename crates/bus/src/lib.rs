@@ -114,6 +114,11 @@ impl Bus {
         cursor
     }
 
+    /// Whether no lossless reader is full; see [`Bus::ready`].
+    pub fn is_ready(&self) -> bool {
+        self.pressure.full.load(Ordering::Acquire) == 0
+    }
+
     /// Returns once no lossless reader is full. A publisher awaits this between frames; that is how a lossless reader
     /// slows it down, and why its queue can pass its bound by the events of one frame of each publisher.
     ///
@@ -122,7 +127,7 @@ impl Bus {
     pub async fn ready(&self) {
         loop {
             let relieved = self.pressure.relieved.notified();
-            if self.pressure.full.load(Ordering::Acquire) == 0 {
+            if self.is_ready() {
                 return;
             }
             relieved.await;

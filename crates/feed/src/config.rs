@@ -1,8 +1,9 @@
 //! What is read from one source.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use source::{Login, Options};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What is read from one source.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -21,6 +22,8 @@ pub struct SourceConfig {
     pub book_ms: u32,
     /// The interval of bars. Default `1m`.
     pub bar_interval: String,
+    /// How the source lays out its records, where that is not one for all; see its README. Default none, the usual way.
+    pub layout: String,
     /// Endpoints that are to be found elsewhere, by name: `spot = "http://127.0.0.1:9000"`. WebSocket and REST both go
     /// there. Default none.
     pub hosts: BTreeMap<String, String>,
@@ -31,10 +34,10 @@ pub struct SourceConfig {
     pub referee_ms: u64,
     /// Whether frames are watched for changes of the venue's wire. Default true.
     pub drift: bool,
-    /// The public part of a key of the venue, where channels need a login. Default none.
-    pub login_key: String,
+    /// The public part of a key of the venue, or its token, where channels need a login. Default none.
+    pub login_key: Secret,
     /// The secret part. Default none.
-    pub login_secret: String,
+    pub login_secret: Secret,
     /// How often the venue's list of instruments is read again, in ms. Default 300,000 (5 minutes).
     pub listing_refresh_ms: u64,
     /// Whether a source of a market with trading hours is read outside of them too. Default false.
@@ -43,7 +46,7 @@ pub struct SourceConfig {
 
 impl Default for SourceConfig {
     fn default() -> Self {
-        let Options { book_ms, bar_interval, login: _, all_hours } = Options::default();
+        let Options { book_ms, bar_interval, layout, login: _, all_hours } = Options::default();
         Self {
             name: String::new(),
             enabled: true,
@@ -51,12 +54,13 @@ impl Default for SourceConfig {
             channels: vec!["trades".to_owned(), "book".to_owned()],
             book_ms,
             bar_interval,
+            layout,
             hosts: BTreeMap::new(),
             connections: 1,
             referee_ms: 10_000,
             drift: true,
-            login_key: String::new(),
-            login_secret: String::new(),
+            login_key: Secret::default(),
+            login_secret: Secret::default(),
             listing_refresh_ms: 300_000,
             all_hours,
         }
@@ -66,9 +70,43 @@ impl Default for SourceConfig {
 impl SourceConfig {
     /// The choices that sessions need.
     pub fn options(&self) -> Options {
-        let login = (!self.login_key.is_empty())
-            .then(|| Login { key: self.login_key.clone(), secret: self.login_secret.clone() });
-        let Self { book_ms, bar_interval, all_hours, .. } = self.clone();
-        Options { book_ms, bar_interval, login, all_hours }
+        let (key, secret) = (self.login_key.bare().to_owned(), self.login_secret.bare().to_owned());
+        let login = (!key.is_empty()).then_some(Login { key, secret });
+        let Self { book_ms, bar_interval, layout, all_hours, .. } = self.clone();
+        Options { book_ms, bar_interval, layout, login, all_hours }
+    }
+}
+
+/// A text that is read from the config and never shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for whom it is meant.
+    pub fn bare(&self) -> &str {
+        &self.0
+    }
+
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { "(hidden)" }
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.shown())
     }
 }

@@ -14,7 +14,7 @@ mod run;
 mod select;
 
 pub use client::Client;
-pub use config::SourceConfig;
+pub use config::{Secret, SourceConfig};
 pub use desk::{Desk, Refusal, Subscription};
 pub use error::{Error, Result};
 pub use run::{Context, run_source};

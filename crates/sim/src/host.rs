@@ -11,14 +11,14 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use model::Ts;
-use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, Source};
+use source::{Login, Peer, Sim, SimAction, SimBook, SimControl, SimInput, Source};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// How many inputs of all clients may wait for the simulator.
@@ -46,18 +46,65 @@ pub enum Error {
 pub struct Host {
     /// The address of each endpoint, by its name.
     pub addrs: Vec<(&'static str, SocketAddr)>,
+    /// With what clients must log in; `None` where they need not.
+    pub login: Option<Login>,
     inputs: mpsc::Sender<Input>,
 }
 
 /// What reaches the task that owns the simulator.
 enum Input {
-    Open { peer: Peer, endpoint: usize, path: String, frames: mpsc::Sender<Frame> },
+    Open { peer: Peer, endpoint: usize, path: String, frames: Frames },
     Frame { peer: Peer, bytes: Vec<u8> },
     Pong { peer: Peer, payload: Vec<u8> },
     Closed { peer: Peer },
     Request { endpoint: usize, path: String, answer: oneshot::Sender<Answer> },
     Books(oneshot::Sender<Vec<SimBook>>),
     Control(SimControl, oneshot::Sender<()>),
+}
+
+/// The way to a client.
+struct Frames {
+    queue: mpsc::Sender<Frame>,
+    /// What waits, where the venue counts it.
+    backlog: Option<Arc<Backlog>>,
+}
+
+impl Frames {
+    /// False where the client takes no more.
+    fn take(&self, frame: Frame) -> bool {
+        let fits = match (&self.backlog, &frame) {
+            (Some(backlog), Frame::Data(bytes, _)) => backlog.grow(bytes.len()),
+            _ => true,
+        };
+        fits && self.queue.try_send(frame).is_ok()
+    }
+}
+
+/// Bytes that wait for a client who may let only so many wait.
+struct Backlog {
+    max: usize,
+    waiting: AtomicUsize,
+    /// Told when there are more.
+    over: Notify,
+}
+
+impl Backlog {
+    fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, waiting: AtomicUsize::new(0), over: Notify::new() })
+    }
+
+    /// False where that is too much; the client is then cut off whatever it does.
+    fn grow(&self, bytes: usize) -> bool {
+        let fits = self.waiting.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.max;
+        if !fits {
+            self.over.notify_one();
+        }
+        fits
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What goes to a client.
@@ -88,13 +135,14 @@ impl Host {
     ) -> Result<Self, Error> {
         let (inputs, received) = mpsc::channel(INPUTS_MAX);
         let peers = Arc::new(AtomicU64::new(1));
+        let (login, backlog_max) = (sim.login(), sim.backlog_bytes_max());
         let mut addrs = Vec::new();
         for (endpoint, spec) in source.spec().endpoints.iter().enumerate() {
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.get(endpoint).copied().unwrap_or(0)));
             let failed = |source| Error::Listen { addr, source };
             let listener = TcpListener::bind(addr).await.map_err(failed)?;
             addrs.push((spec.name, listener.local_addr().map_err(failed)?));
-            let door = Door { endpoint, inputs: inputs.clone(), peers: Arc::clone(&peers) };
+            let door = Door { endpoint, inputs: inputs.clone(), peers: Arc::clone(&peers), backlog_max };
             if spec.ws.starts_with("tcp:") {
                 tokio::spawn(raw::serve(listener, source, door, shutdown.clone()));
                 continue;
@@ -111,7 +159,7 @@ impl Host {
             });
         }
         tokio::spawn(own(sim, received, clock, shutdown));
-        Ok(Self { addrs, inputs })
+        Ok(Self { addrs, login, inputs })
     }
 
     /// The true books; none once it has stopped.
@@ -189,7 +237,7 @@ async fn own(
 
 /// Clients and requests that wait.
 struct Rooms {
-    peers: HashMap<Peer, mpsc::Sender<Frame>>,
+    peers: HashMap<Peer, Frames>,
     answers: HashMap<u64, oneshot::Sender<Answer>>,
     wake: Ts,
 }
@@ -217,7 +265,7 @@ impl Rooms {
                 }
             };
             let closes = matches!(frame, Frame::Close(..));
-            let taken = self.peers.get(&peer).is_none_or(|frames| frames.try_send(frame).is_ok());
+            let taken = self.peers.get(&peer).is_none_or(|frames| frames.take(frame));
             if closes {
                 self.peers.remove(&peer);
             } else if !taken {
@@ -241,6 +289,8 @@ struct Door {
     endpoint: usize,
     inputs: mpsc::Sender<Input>,
     peers: Arc<AtomicU64>,
+    /// How many bytes may wait for a client of a stream of bytes.
+    backlog_max: Option<usize>,
 }
 
 /// Any request: a WebSocket where the client asks for one, else REST.
@@ -275,7 +325,8 @@ async fn serve(State(door): State<Door>, request: Request<Body>) -> Response {
 /// One client, from its handshake to its end.
 async fn converse(door: Door, path: String, socket: WebSocket) {
     let peer = Peer(door.peers.fetch_add(1, Ordering::Relaxed));
-    let (frames, mut to_send) = mpsc::channel(FRAMES_MAX);
+    let (queue, mut to_send) = mpsc::channel(FRAMES_MAX);
+    let frames = Frames { queue, backlog: None };
     let open = Input::Open { peer, endpoint: door.endpoint, path, frames };
     if door.inputs.send(open).await.is_err() {
         return;

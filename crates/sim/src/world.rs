@@ -119,6 +119,7 @@ pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
         start: START,
         instruments: plan.instruments,
         moves_per_s: plan.moves_per_s,
+        speed: 1,
         lifetime_ms: lifetime,
         ping_ms: None,
         tape: false,
@@ -157,7 +158,7 @@ impl<'a> World<'a> {
         lifetime: Option<u64>,
     ) -> Self {
         let wants = wants(source, sim.as_mut());
-        let shards = source.shards(&wants, &Options::default());
+        let shards = source.shards(&wants, &Options { login: sim.login(), ..Options::default() });
         let spec = source.spec();
         let pumps: Vec<Pump<'a>> = shards
             .into_iter()

@@ -73,6 +73,13 @@ pub trait Source: Sync {
         Err(Malformed { at: 0, what: What::Rule("the source has no streams of bytes") })
     }
 
+    /// Whether the venue lets go of a client at this endpoint that does not read what it pushes. Such a connection is read
+    /// at any time: while a lossless reader is full, of each lane only the newest event is kept, and what was lost is told
+    /// as a gap. Only where every event is whole by itself, no deltas.
+    fn must_read(&self, _endpoint: usize) -> bool {
+        false
+    }
+
     /// Whether a recorded connection is this source's, by its URL or by the look of a frame.
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool;
 
@@ -169,6 +176,9 @@ pub struct Options {
     pub book_ms: u32,
     /// The interval of bars: `1m`.
     pub bar_interval: String,
+    /// How the source lays out its records, where that is not one for all: a name or a text that its README explains. Empty
+    /// for the usual way.
+    pub layout: String,
     /// With what to log in, where channels need it.
     pub login: Option<Login>,
     /// Whether a source of a market with trading hours is read outside of them too, as a test or a demonstration needs.
@@ -178,21 +188,28 @@ pub struct Options {
 /// A key of the venue, with its secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The public part.
+    /// The public part, or a token that is all there is; never shown.
     pub key: String,
     /// The secret part; never shown.
     pub secret: String,
 }
 
 impl std::fmt::Debug for Login {
+    /// Neither part: with some venues the key alone opens the door.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login").field("key", &self.key).finish_non_exhaustive()
+        f.write_str("Login(..)")
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { book_ms: 100, bar_interval: "1m".to_owned(), login: None, all_hours: false }
+        Self {
+            book_ms: 100,
+            bar_interval: "1m".to_owned(),
+            layout: String::new(),
+            login: None,
+            all_hours: false,
+        }
     }
 }
 

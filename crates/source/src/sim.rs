@@ -1,5 +1,6 @@
 //! The venue's end of a wire.
 
+use crate::Login;
 use model::{Instrument, Level, Ts};
 use std::sync::Arc;
 
@@ -17,6 +18,17 @@ pub trait Sim: Send {
 
     /// The true books that clients should hold once everything sent has arrived.
     fn books(&self) -> Vec<SimBook>;
+
+    /// With what clients must log in; `None` where they need not.
+    fn login(&self) -> Option<Login> {
+        None
+    }
+
+    /// How many bytes may wait for a client before the venue lets it go; `None` where the venue says nothing of it. Who
+    /// carries the bytes counts them.
+    fn backlog_bytes_max(&self) -> Option<usize> {
+        None
+    }
 
     /// In front of a recording ([`SimSetup::tape`]): under which subscription a recorded frame was sent, as
     /// [`SimAction::Joined`] names it. `None` for what belongs to a connection alone: acknowledgements, pongs.
@@ -49,6 +61,8 @@ pub struct SimSetup {
     pub instruments: usize,
     /// How many moves (level changes and trades) its market makes in a second, over all instruments.
     pub moves_per_s: u32,
+    /// How fast the time of a market with trading hours goes; 1 is as ours.
+    pub speed: u32,
     /// Overrides how long a connection may live.
     pub lifetime_ms: Option<u64>,
     /// Overrides how often it pings.
@@ -65,6 +79,7 @@ impl Default for SimSetup {
             start: Ts(0),
             instruments: 3,
             moves_per_s: 100,
+            speed: 1,
             lifetime_ms: None,
             ping_ms: None,
             tape: false,

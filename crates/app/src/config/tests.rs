@@ -41,6 +41,24 @@ fn the_environment_lies_over_the_file() {
     assert_eq!((config.serve.http_port, config.log.filter.as_str()), (7, "debug"));
 }
 
+#[test]
+fn a_token_comes_from_the_environment_and_is_shown_nowhere() {
+    let (name, token) = (SOURCES[0].spec().name, "QT_0123456789abcdef");
+    let env = [(format!("sources__{name}__login_key"), token.to_owned())];
+    let config = parse(&format!("[[sources]]\nname = \"{name}\"\n"), env.into_iter()).unwrap();
+    let login = config.sources[0].options().login.unwrap();
+    assert_eq!(login.key, token);
+    for shown in [
+        format!("{config:?} {login:?} {:?}", config.sources[0].options()),
+        toml::to_string(&config).unwrap(),
+        serde_json::to_string(&config).unwrap(),
+        faults(&format!("[[sources]]\nlogin_key = {token}\n")).join("\n"),
+        faults(&format!("[[sources]]\nlogin_key = [\"{token}\"]\n")).join("\n"),
+    ] {
+        assert!(!shown.contains(token), "{shown}");
+    }
+}
+
 /// The doc lines of each field of a `Config` struct, read from its source text.
 fn docs(source: &str, name: &str) -> Vec<(String, String)> {
     let start = source.find(&format!("pub struct {name} {{")).unwrap_or_else(|| panic!("{name} is there"));
@@ -69,7 +87,8 @@ fn reference() -> String {
     let all = Table::try_from(Config::default()).unwrap();
     let table = |name: &str| all[name].as_table().unwrap().clone();
     let mut out = "# Every key with its meaning and its default. Without a file these hold.\n\
-                   # An environment variable QINGXI__SECTION__KEY lies over the file: QINGXI__SERVE__HTTP_PORT=8080.\n"
+                   # An environment variable QINGXI__SECTION__KEY lies over the file: QINGXI__SERVE__HTTP_PORT=8080.\n\
+                   # A source of the file is found by its name: QINGXI__SOURCES__<NAME>__LOGIN_KEY=.\n"
         .to_owned();
     let tops: std::collections::HashMap<String, String> = docs(here, "Config").into_iter().collect();
     section(&mut out, "[log]", &tops["log"], &table("log"), &docs(here, "LogConfig"));

@@ -1,6 +1,7 @@
 //! Runs a source: listings, wants, shards, each on a task of its own.
 
 mod clocks;
+mod held;
 mod listings;
 mod meter;
 mod record;
@@ -104,7 +105,7 @@ pub async fn run_source(source: &'static dyn Source, config: &SourceConfig, cont
         recorder,
         connects: spec.endpoints.iter().map(|e| Mutex::new(Limiter::new(e.connects))).collect(),
         star: pump::pseudo(spec.name),
-        secrets: vec![config.login_key.clone(), config.login_secret.clone()],
+        secrets: [&config.login_key, &config.login_secret].map(|secret| secret.bare().to_owned()).into(),
         referee_ms: config.referee_ms,
         samples: OnceLock::new(),
     };

@@ -1,14 +1,16 @@
 //! One shard on a task: its pump, its sockets, its requests. Between a socket and the bus there is no queue.
 
+use super::held::Held;
 use super::meter::Meter;
 use super::watch::Taker;
-use super::{Shared, stopped};
+use super::{Context, Shared, stopped};
 use crate::clock;
 use crate::error::{Result, words};
 use crate::net::{Answer, Socket, fault};
 use crate::pump::{Conn, In, Io, Out, Pump, Setup};
 use futures_util::{FutureExt, Stream};
-use model::{Instrument, InstrumentId, LinkId, Ts};
+use metrics::SourceCause;
+use model::{GapCause, Instrument, InstrumentId, LinkId, Ts};
 use source::{Shard, Want};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -105,6 +107,7 @@ pub async fn run(
                 break;
             }
             Some(order) = orders.recv() => task.carry(order).await,
+            () = shared.context.bus.ready(), if !task.held.is_empty() => task.release(),
             () = tokio::time::sleep(sleep) => task.on(In::Tick).await,
         }
         let now = clock::now();
@@ -132,6 +135,10 @@ struct Task<'a> {
     path: String,
     meter: Meter,
     samples: Option<Taker>,
+    /// Whether frames are read though nobody takes what they tell.
+    must_read: bool,
+    /// What was read then.
+    held: Held,
 }
 
 /// The next message of any socket, with the socket's place.
@@ -178,6 +185,8 @@ impl<'a> Task<'a> {
             path,
             meter: Meter::default(),
             samples: shared.samples.get().cloned().map(Taker::new),
+            must_read: shared.source.must_read(endpoint),
+            held: Held::default(),
         })
     }
 
@@ -212,9 +221,36 @@ impl<'a> Task<'a> {
     fn publish(&mut self) {
         if !self.out.events.is_empty() {
             let bus = &self.shared.context.bus;
+            if self.must_read && (!self.held.is_empty() || !bus.is_ready()) {
+                for event in self.out.events.drain(..) {
+                    self.held.put(event);
+                }
+                return;
+            }
             let ts_pub = clock::now();
             for event in self.out.events.drain(..) {
                 bus.publish(event, ts_pub);
+            }
+        }
+    }
+
+    /// Publishes what was held, as far as readers take it.
+    fn release(&mut self) {
+        let shared = self.shared;
+        let Context { bus, metrics, .. } = &shared.context;
+        let source = shared.source.spec().name;
+        let mut events = Vec::new();
+        for _ in 0..BATCH_MAX {
+            if self.held.pop(&mut events) {
+                let cause = GapCause::Overflow.name();
+                metrics.feed.gaps.get_or_create(&SourceCause { source, cause }).inc();
+            }
+            let now = clock::now();
+            for event in events.drain(..) {
+                bus.publish(event, now);
+            }
+            if self.held.is_empty() || !bus.is_ready() {
+                return;
             }
         }
     }
@@ -328,7 +364,9 @@ impl<'a> Task<'a> {
         for taken in 1.. {
             self.message(at, message).await;
             // A lossless reader that is full makes the socket wait.
-            self.shared.context.bus.ready().await;
+            if !self.must_read {
+                self.shared.context.bus.ready().await;
+            }
             // Whatever is read is taken: the end of a batch comes before the next read.
             if taken == BATCH_MAX {
                 break;
@@ -391,6 +429,12 @@ impl<'a> Task<'a> {
 
     /// Closes everything in order.
     async fn end(mut self) {
+        while !self.held.is_empty() {
+            // Its queue passes its bound by this, once.
+            self.held.pop(&mut self.out.events);
+        }
+        self.must_read = false;
+        self.publish();
         let sockets = std::mem::take(&mut self.sockets);
         for (conn, socket) in sockets {
             self.record(conn, Entry::Closed { why: "shutting down" });
