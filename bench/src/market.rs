@@ -129,7 +129,7 @@ async fn count(bus: Arc<Bus>, mut stopped: watch::Receiver<bool>) -> (Vec<i64>, 
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return (all, gaps),
-            _ = reader.read(&mut items, 1_000) => {}
+            () = reader.read(&mut items, 1_000) => {}
         }
         for item in items.drain(..) {
             let Item::Event { published, .. } = item else { continue };

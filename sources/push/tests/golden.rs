@@ -17,8 +17,7 @@ fn fixtures() -> Vec<(PathBuf, Vec<Vec<u8>>)> {
     let mut all: Vec<PathBuf> =
         std::fs::read_dir(folder("fixtures")).unwrap().map(|entry| entry.unwrap().path()).collect();
     all.sort();
-    let payloads =
-        |path: &PathBuf| std::fs::read_to_string(path).unwrap().lines().map(|l| l.into()).collect();
+    let payloads = |path: &PathBuf| std::fs::read_to_string(path).unwrap().lines().map(Into::into).collect();
     all.into_iter().map(|path| (path.clone(), payloads(&path))).collect()
 }
 
