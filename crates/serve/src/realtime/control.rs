@@ -35,7 +35,7 @@ impl Reach {
             config.hosts.insert(endpoint.to_owned(), format!("{scheme}://{host}{colon}{port}"));
         }
         if let Some(token) = self.token {
-            config.login_key = token;
+            config.login_key = token.into();
         }
     }
 }
@@ -51,7 +51,7 @@ fn place(urls: &str) -> (String, String) {
 /// What is shown of a config.
 fn shown(endpoint: &str, address: &str, config: &SourceConfig) -> Value {
     let (host, port) = place(config.hosts.get(endpoint).map_or(address, String::as_str));
-    let token = if config.login_key.is_empty() { "" } else { "***" };
+    let token = if config.login_key.bare().is_empty() { "" } else { "***" };
     json!({ "source": config.name, "host": host, "port": port.parse::<u16>().ok(), "token": token, "enabled": config.enabled })
 }
 

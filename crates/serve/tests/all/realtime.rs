@@ -222,7 +222,7 @@ async fn address_and_token_are_changed_while_it_runs_and_the_token_is_never_told
     );
     let now = offered.borrow_and_update().clone();
     assert_eq!(
-        (now.hosts["quotes"].as_str(), now.login_key.as_str()),
+        (now.hosts["quotes"].as_str(), now.login_key.bare()),
         ("tcp://feed.example:6381", "QT_0123456789abcdef")
     );
     assert_eq!(world.post("/api/realtime/config", r#"{"port":6382}"#).await.0, 200);
