@@ -436,15 +436,11 @@ impl<'a> World<'a> {
     fn finish(mut self) -> Outcome {
         let truth = self.truth();
         self.reader.compare(&truth);
-        let verdicts = self
-            .pumps
-            .iter()
-            .map(Pump::verdicts)
-            .fold((0, 0), |(equal, different), v| (equal + v.equal, different + v.different));
+        let verdicts = self.pumps.iter().map(Pump::verdicts);
+        let verdicts = verdicts.fold((0, 0), |(same, other), v| (same + v.equal, other + v.different));
         let healed = self.pumps.iter().flat_map(Pump::sides).map(|(_, side)| side.healed).sum();
         let resyncs = self.pumps.iter().map(|pump| pump.counters().resyncs).sum();
-        let tells_books = self.source.spec().channel(Channel::Book).is_some();
-        if truth.is_empty() && tells_books {
+        if truth.is_empty() && self.source.spec().channel(Channel::Book).is_some() {
             self.reader.wrong.push(format!("{} has no books", self.source.spec().name));
         }
         Outcome {
@@ -491,15 +487,12 @@ fn wants(source: &dyn Source, sim: &mut dyn Sim) -> Vec<Want> {
         let mut said = Vec::new();
         let ask = SimInput::Request { request: n as u64, endpoint: request.endpoint, path: &request.path };
         sim.on(ask, START, &mut said);
-        let bodies = said.into_iter().filter_map(|action| match action {
-            SimAction::Reply { body, .. } => Some(body),
-            _ => None,
-        });
-        let defined = bodies.filter_map(|body| source.define(&request.path, &body)?.ok()).flatten();
+        let body = |action| if let SimAction::Reply { body, .. } = action { Some(body) } else { None };
+        let read = |body: Vec<u8>| source.define(&request.path, &body)?.ok();
+        let defined = said.into_iter().filter_map(body).filter_map(read).flatten();
         for instrument in defined.collect::<Vec<Instrument>>().into_iter().map(Arc::new) {
-            let channels =
-                source.spec().channels.iter().map(|c| c.channel).filter(|c| *c != Channel::Instruments);
-            wants.extend(channels.map(|channel| Want { instrument: Arc::clone(&instrument), channel }));
+            let all = source.spec().channels.iter().map(|c| c.channel).filter(|c| *c != Channel::Instruments);
+            wants.extend(all.map(|channel| Want { instrument: Arc::clone(&instrument), channel }));
         }
     }
     wants
