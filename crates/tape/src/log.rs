@@ -15,12 +15,15 @@ use std::path::Path;
 /// is further off is a damaged line and stands where its own time puts it.
 const BACK_NS: i64 = 1_000_000_000;
 
-/// Whether a content that begins so is of this format.
+/// How every message begins.
+const HEAD: &[u8] = b"//SecurityIDSource=";
+
+/// Whether a content that begins so is of this format; its first lines may be damaged.
 pub(crate) fn looks_so(begin: &[u8]) -> bool {
-    begin.trim_ascii_start().starts_with(b"//SecurityIDSource=")
+    begin.split(|b| *b == b'\n').any(|line| line.starts_with(HEAD))
 }
 
-/// The place of a message: its time, the exchange's channel and the number in it; the latter 0 in a snapshot.
+/// The place of a message: its time, the exchange's channel and the number in it; both 0 in a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     ts: Ts,
@@ -33,7 +36,7 @@ pub(crate) fn read_sorted(mut lines: Lines, path: &Path) -> (Vec<Record>, Option
     let day = day_of(path).unwrap_or(Date::of(Ts::default()));
     let mut all: Vec<(Place, Record)> = Vec::new();
     let mut held: usize = 0;
-    let mut before = Ts::default();
+    let mut before = None;
     let damage = loop {
         match lines.advance() {
             Ok(true) => {}
@@ -47,9 +50,15 @@ pub(crate) fn read_sorted(mut lines: Lines, path: &Path) -> (Vec<Record>, Option
         if held > SORT_BYTES_MAX {
             break Some(lines.damage("the file is too long to be sorted in memory (2 GiB)"));
         }
-        // A line that tells no time stays with the one before it.
-        let place = place_of(lines.line(), day).unwrap_or(Place { ts: before, ..Place::default() });
-        before = place.ts;
+        // What is no message stands behind the line before it, or the first that is one.
+        let told = place_of(lines.line(), day);
+        if let (None, Some(first)) = (before, told) {
+            for (place, record) in &mut all {
+                (place.ts, record.ts) = (first.ts, first.ts);
+            }
+        }
+        before = told.map(|place| place.ts).or(before);
+        let place = told.unwrap_or(Place { ts: before.unwrap_or_default(), channel: u64::MAX, index: 0 });
         let kind = Kind::Line { number: lines.number(), bytes: lines.line().to_vec() };
         all.push((place, Record { ts: place.ts, conn: 0, kind }));
     };
@@ -72,10 +81,11 @@ fn is_hex(line: &[u8]) -> bool {
     line.iter().all(|b| b.is_ascii_hexdigit() || b.is_ascii_whitespace())
 }
 
-/// Where a line belongs; `None` where it tells no time.
+/// Where a line belongs; `None` where it is no message, or tells no time.
 fn place_of(line: &[u8], day: Date) -> Option<Place> {
+    let line = line.strip_prefix(b"//").filter(|_| line.starts_with(HEAD))?;
     let (mut ms, mut channel, mut index) = (None, 0, 0);
-    for field in line.strip_prefix(b"//").unwrap_or(line).split(u8::is_ascii_whitespace) {
+    for field in line.split(u8::is_ascii_whitespace) {
         let Some(at) = field.iter().position(|b| *b == b'=') else { continue };
         let (key, value) = field.split_at(at);
         let number = || str::from_utf8(value.get(1..)?).ok()?.parse::<u64>().ok();
@@ -125,16 +135,15 @@ mod tests {
     #[test]
     fn a_place_is_read_from_any_order_of_fields_and_odd_times_are_none() {
         let day = Date::from_number(20_230_207).unwrap();
-        let at = |line: &str| place_of(line.as_bytes(), day);
+        let at = |line: &str| place_of(format!("//SecurityIDSource=101 {line}").as_bytes(), day);
         let ms = ((9 * 60 + 15) * 60) * 1000 + 170;
         let place = Place { ts: ashare::instant(day, ms), channel: 6, index: 7 };
-        assert_eq!(at("//BizIndex=7 ChannelNo=6   TransactTime=9150017 "), Some(place));
+        assert_eq!(at("BizIndex=7 ChannelNo=6   TransactTime=9150017 "), Some(place));
         let snapshot = Place { ts: ashare::instant(day, ms - 170), channel: 0, index: 0 };
-        assert_eq!(at("//ChannelNo=0 DataTimeStamp=91500"), Some(snapshot));
-        for line in
-            ["", "//BizIndex=7", "//TransactTime=", "//TransactTime=24000000", "//DataTimeStamp=96000"]
-        {
+        assert_eq!(at("ChannelNo=0 DataTimeStamp=91500"), Some(snapshot));
+        for line in ["", "BizIndex=7", "TransactTime=", "TransactTime=24000000", "DataTimeStamp=96000"] {
             assert_eq!(at(line), None, "{line}");
         }
+        assert_eq!(place_of(b"SecurityIDSource=101 BizIndex=7 TransactTime=9150017", day), None);
     }
 }

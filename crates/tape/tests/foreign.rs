@@ -293,8 +293,9 @@ fn readers_and_writers_can_move_to_another_thread() {
     sendable::<Error>();
 }
 
-/// An order 5 s late in the file, a snapshot, a copy in hexadecimal, a line without a time, and a trade.
-const LEVEL2: &str = "//SecurityIDSource=101 MsgType=191 ChannelNo=6 TransactTime=9300500 BizIndex=9 \r\n\
+/// Two lines that are no message, a trade 5 s too early in the file, a snapshot, orders, a copy in hexadecimal.
+const LEVEL2: &str = "// what is this\r\n\
+    //SecurityIDSource=101 MsgType=191 ChannelNo=6 TransactTime=9300500 BizIndex=9 \r\n\
     //SecurityIDSource=101 MsgType=111 ChannelNo=0 DataTimeStamp=93005 \r\n\
     //SecurityIDSource=101 MsgType=192 ChannelNo=6 TransactTime=9300017 BizIndex=7 \r\n\
     65 C0 40 00 \r\n\
@@ -314,8 +315,8 @@ fn a_level_2_log_is_sorted_by_time_and_the_exchanges_numbers_and_keeps_its_line_
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(places, [(5, 170), (3, 170), (6, 170), (2, 5_000), (1, 5_000)]);
-    let Kind::Line { bytes, .. } = &records[0].kind else { panic!() };
+    assert_eq!(places, [(4, 170), (7, 170), (6, 170), (3, 5_000), (2, 5_000), (1, 5_000)]);
+    let Kind::Line { bytes, .. } = &records[2].kind else { panic!() };
     assert_eq!(bytes, b"junk");
 }
 
