@@ -132,7 +132,7 @@ fn a_line_that_cannot_be_read_is_told_with_its_place_and_gives_nothing() {
         ("// ".to_owned(), Malformed { at: 0, what: What::Missing("SecurityIDSource") }),
         ("junk".to_owned(), Malformed { at: 0, what: What::Expected("`//`") }),
     ] {
-        assert_eq!(read(&[line.clone()]), [Action::Malformed(fault)], "{line}");
+        assert_eq!(read(std::slice::from_ref(&line)), [Action::Malformed(fault)], "{line}");
         assert_eq!(read(&[line, order.clone()]).len(), 2, "the next line is read");
     }
 }
