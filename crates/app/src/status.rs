@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::term::{Cell, Table, paint};
 use serde_json::Value;
 
+/// The longest address in the table, in characters.
+const URL_MAX: usize = 60;
+
 /// Asks a running platform.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -46,6 +49,12 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or("-")
 }
 
+/// An address that fits into a table; `--json` has it whole.
+fn short(url: &str) -> String {
+    let end = url.char_indices().nth(URL_MAX).map(|(at, _)| at);
+    end.and_then(|at| url.get(..at)).map_or_else(|| url.to_owned(), |begin| format!("{begin}…"))
+}
+
 /// Green for what is well, yellow for what passes, red for what needs a look.
 fn colour(state: &str) -> &'static str {
     match state {
@@ -65,7 +74,7 @@ fn print(health: &Value, lanes: &Value, all: bool, healthy: bool) {
         let count = |key: &str| link.get(key).and_then(Value::as_u64).unwrap_or(0);
         links.row(vec![
             Cell::left(text(&link, "source")),
-            Cell::left(text(&link, "url")),
+            Cell::left(&short(text(&link, "url"))),
             Cell::left(text(&link, "words")).coloured(if up { "32" } else { "31" }),
             Cell::right(count("losses")),
             Cell::right(count("malformed")),

@@ -73,9 +73,13 @@ pub(crate) async fn hot_stocks(State(site): State<Arc<Site>>, uri: Uri) -> Resul
     let lists: BTreeSet<Box<str>> = all.iter().filter_map(list).collect();
     let wanted = params.text("list");
     let fits = |p: &&Arc<Published>| list(p).is_some_and(|l| wanted.is_none_or(|w| w == &*l));
-    // Without a name a list of hot stocks is meant before any other, and of several the newest.
+    // Without a name a list of hot stocks is meant before any other, hot groups of them included; of several the newest.
+    let stocks = |p: &Arc<Published>| match &p.event.body {
+        Body::Ranking(r) => r.rows.first().is_some_and(|row| Code::parse(&row.name).is_ok()),
+        _ => false,
+    };
     let hot = |p: &Arc<Published>| list(p).is_some_and(|l| l.starts_with("hot"));
-    let best = all.iter().filter(fits).max_by_key(|p| (hot(p), p.event.stamp.ts_recv));
+    let best = all.iter().filter(fits).max_by_key(|p| (hot(p), stocks(p), p.event.stamp.ts_recv));
     let published = best.ok_or_else(|| {
         let known: Vec<String> = lists.iter().map(ToString::to_string).collect();
         none(wanted.map_or("ranking".to_owned(), |w| format!("ranking `{w}`")).as_str()).suggesting(known)
