@@ -56,7 +56,7 @@ pub static SPEC: Spec = Spec {
     name: NAME,
     docs: "https://quote.eastmoney.com/",
     endpoints: &[
-        endpoint("push", "https://push2.eastmoney.com", "https://push2.eastmoney.com"),
+        endpoint("stream", "https://push2.eastmoney.com", "https://push2.eastmoney.com"),
         endpoint("history", "https://push2his.eastmoney.com", "https://push2his.eastmoney.com"),
     ],
     channels: &[
