@@ -30,6 +30,9 @@ fn replay(args: &[&str], files: &[PathBuf]) -> (Value, Option<i32>) {
     (report, out.status.code())
 }
 
+/// Folders of single packets and files of a disk, which the tests of their source read.
+const LOOSE: [&str; 1] = ["tdx"];
+
 /// The files below `root` in folders of sources that are built in, those that continue another one after it.
 fn sets(root: &Path) -> Vec<Vec<PathBuf>> {
     let names: Vec<&str> = app::sources::SOURCES.iter().map(|s| s.spec().name).collect();
@@ -38,7 +41,7 @@ fn sets(root: &Path) -> Vec<Vec<PathBuf>> {
     folders.sort();
     for folder in folders.into_iter().filter(|f| f.is_dir()) {
         let venue = folder.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned();
-        if !names.contains(&venue.as_str()) {
+        if !names.contains(&venue.as_str()) || LOOSE.contains(&venue.as_str()) {
             continue;
         }
         let mut files: Vec<PathBuf> =
@@ -236,5 +239,5 @@ fn what_another_connection_told_may_be_passed_over_as_if_it_had_been_read() {
         println!("{}: {passed} frames passed over", file.display());
         all += passed;
     }
-    assert!(all > 100_000, "{all} frames passed over");
+    assert!(all > 50_000, "{all} frames passed over");
 }

@@ -55,6 +55,9 @@ struct Line {
     closed: Option<Ts>,
 }
 
+/// The number under which our tapes keep answers about listings, clocks and turnovers.
+const LISTINGS: u32 = 0;
+
 /// A recorded answer.
 struct Reply {
     url: Option<String>,
@@ -137,7 +140,7 @@ impl<'a, S: Sink> Replay<'a, S> {
                 self.log_line(record.conn, &bytes, record.ts);
             }
             Kind::Reply { url, status, body } => {
-                self.reply(Reply { url, status, body, at: record.ts });
+                self.reply(record.conn, Reply { url, status, body, at: record.ts });
             }
             Kind::Closed { .. } => {
                 if let Some(at) =
@@ -216,7 +219,7 @@ impl<'a, S: Sink> Replay<'a, S> {
         self.tell(at, Input::Frame { bytes, binary }, now, bytes);
     }
 
-    fn reply(&mut self, reply: Reply) {
+    fn reply(&mut self, conn: u32, reply: Reply) {
         let path = reply.url.as_deref().unwrap_or_default();
         for source in self.forced.map_or(SOURCES, |_| SOURCES) {
             if self.forced.is_some_and(|f| f.spec().name != source.spec().name) {
@@ -233,6 +236,11 @@ impl<'a, S: Sink> Replay<'a, S> {
                 }
                 return;
             }
+        }
+        // Our tapes say who asked: a session that only polls has no other sign of life.
+        if let Some(source) = self.named.filter(|_| self.ours && conn != LISTINGS) {
+            let at = self.line(source, conn, None, reply.at);
+            return self.give(at, &reply);
         }
         if self.lines.is_empty() {
             if self.held.len() < REPLIES_HELD_MAX {
