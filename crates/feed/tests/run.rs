@@ -291,5 +291,5 @@ async fn a_venue_that_cannot_be_reached_is_shown_and_stops_when_told() {
 async fn a_host_that_is_no_address_is_an_error_at_once() {
     let running = run("toy.example:9000".to_owned(), None);
     let error = running.task.await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("begins with http:// or https://"), "{error}");
+    assert!(error.to_string().contains("begins with http://, https:// or tcp://"), "{error}");
 }
