@@ -6,8 +6,9 @@ use app::sources::SOURCES;
 use model::Channel;
 use source::conformance::{self, Conversation};
 
-/// Forced orders are rare on any venue; nothing can be asked of half a minute.
-const RARE: &[Channel] = &[Channel::Liquidations, Channel::Instruments];
+/// Forced orders are rare on any venue, and a question a second for each group of shares takes longer: nothing of them can
+/// be asked of half a minute.
+const RARE: &[Channel] = &[Channel::Liquidations, Channel::Instruments, Channel::Sectors];
 
 fn each(check: impl Fn(&dyn source::Source, &Conversation)) {
     for source in SOURCES {

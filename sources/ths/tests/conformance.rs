@@ -7,7 +7,8 @@ use ths::Ths;
 fn each(check: impl Fn(&Conversation)) {
     for seed in 1..4 {
         println!("seed {seed}");
-        check(&conformance::converse(&Ths, seed, 30_000));
+        // A question a second: a whole round of them takes longer than a minute.
+        check(&conformance::converse(&Ths, seed, 150_000));
     }
 }
 
