@@ -83,7 +83,8 @@ impl Source for Lines {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|b| format!("{b:02x}")).collect()
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap();
+    text.bytes().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 struct LinesSession {
