@@ -6,9 +6,10 @@ use app::sources::SOURCES;
 use model::Channel;
 use source::conformance::{self, Conversation};
 
-/// Forced orders are rare on any venue, and a question a second for each group of shares takes longer: nothing of them can
-/// be asked of half a minute.
-const RARE: &[Channel] = &[Channel::Liquidations, Channel::Instruments, Channel::Sectors];
+/// Forced orders are rare on any venue, and where each share and group is a question of its own, one a second, a round of
+/// them takes longer: nothing of them can be asked of half a minute.
+const RARE: &[Channel] =
+    &[Channel::Liquidations, Channel::Instruments, Channel::MinuteLine, Channel::Sectors];
 
 fn each(check: impl Fn(&dyn source::Source, &Conversation)) {
     for source in SOURCES {
