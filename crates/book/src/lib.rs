@@ -9,7 +9,7 @@ mod orders;
 
 pub use checksum::Checksummer;
 use ladder::Ladder;
-use model::{Delta, Level, Levels, Px, Qty, Quote, Scale, Snapshot, rescale};
+use model::{Delta, Instrument, Level, Levels, Px, Qty, Quote, Scale, Snapshot, rescale};
 pub use orders::{BadOrder, OrderBook, OrderFault, OrderLevel, Resting};
 
 /// Levels a side that a book keeps unless told otherwise.
@@ -188,10 +188,15 @@ impl Book {
         matches!((self.bids.best(), self.asks.best()), (Some(b), Some(a)) if b.px == a.px)
     }
 
-    /// Writes all numbers at other scales (`from`, `to` for prices, then for quantities). False where that would not
-    /// be exact; then the book is unchanged.
+    /// Writes all numbers, which are at the scales of `old`, at those of `new`. False where that would not be exact; then the
+    /// book is unchanged.
     #[must_use]
-    pub fn rescale(&mut self, px: (Scale, Scale), qty: (Scale, Scale)) -> bool {
+    pub fn redefine(&mut self, old: &Instrument, new: &Instrument) -> bool {
+        let same = old.px_scale == new.px_scale && old.qty_scale == new.qty_scale;
+        same || self.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale))
+    }
+
+    fn rescale(&mut self, px: (Scale, Scale), qty: (Scale, Scale)) -> bool {
         let convert = |level: Level| {
             Some(Level {
                 px: Px(rescale(level.px.0, px.0, px.1)?),

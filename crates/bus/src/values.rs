@@ -374,11 +374,7 @@ impl Lane {
 impl Kept {
     /// Takes over other scales; where the numbers do not fit them the book is lost, as it is in the engine.
     fn redefine(&mut self, event: &Event) {
-        let (old, new) = (&self.newest.event.instrument, &event.instrument);
-        if Arc::ptr_eq(old, new) || (old.px_scale == new.px_scale && old.qty_scale == new.qty_scale) {
-            return;
-        }
-        if !self.book.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale)) {
+        if !self.book.redefine(&self.newest.event.instrument, &event.instrument) {
             self.book.clear();
             self.state = BookState::Gap;
         }

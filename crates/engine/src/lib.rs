@@ -319,12 +319,7 @@ impl Lane {
         if Arc::ptr_eq(&self.instrument, new) {
             return Ok(());
         }
-        let old = &self.instrument;
-        let same = old.px_scale == new.px_scale && old.qty_scale == new.qty_scale;
-        if same
-            || !self.live
-            || self.book.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale))
-        {
+        if !self.live || self.book.redefine(&self.instrument, new) {
             self.instrument = Arc::clone(new);
             return Ok(());
         }

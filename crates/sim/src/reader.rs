@@ -38,8 +38,7 @@ impl Held {
     /// Writes its numbers at the scales of a new definition; false where they do not fit.
     fn redefine(&mut self, new: &Arc<Instrument>) -> bool {
         let old = std::mem::replace(&mut self.instrument, Arc::clone(new));
-        let scales = ((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale));
-        scales.0.0 == scales.0.1 && scales.1.0 == scales.1.1 || self.book.rescale(scales.0, scales.1)
+        self.book.redefine(&old, new)
     }
 }
 

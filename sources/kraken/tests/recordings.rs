@@ -120,8 +120,7 @@ impl Reader {
         let empty = || (Arc::clone(instrument), Book::default(), Checksummer::default());
         let (known, book, sums) = self.books.entry(instrument.id).or_insert_with(empty);
         if !Arc::ptr_eq(known, instrument) {
-            let (old, new) = (&**known, &**instrument);
-            assert!(book.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale)));
+            assert!(book.redefine(known, instrument));
             *known = Arc::clone(instrument);
         }
         let sum = match &event.body {

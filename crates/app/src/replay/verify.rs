@@ -191,8 +191,7 @@ impl Tracked {
     fn on(&mut self, event: &Event, findings: &mut Findings) {
         let (old, new) = (Arc::clone(&self.instrument), &event.instrument);
         if !Arc::ptr_eq(&old, new) {
-            let fits = self.book.rescale((old.px_scale, new.px_scale), (old.qty_scale, new.qty_scale));
-            if !fits {
+            if !self.book.redefine(&old, new) {
                 self.lose("gap");
             }
             self.past.clear();

@@ -1,4 +1,4 @@
-mod script;
+pub(super) mod script;
 mod several;
 
 use super::*;

@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Lets time pass to the next wake-up.
-    fn sleep(&mut self) {
+    fn wake(&mut self) {
         self.now = self.wake.take().unwrap();
         self.tell(Input::Wake { timer: 0 });
     }
@@ -102,7 +102,7 @@ impl World {
     fn next(&mut self) -> (u64, String) {
         let before = self.fetched.len();
         while self.fetched.len() == before {
-            self.sleep();
+            self.wake();
         }
         self.fetched.last().cloned().unwrap()
     }

@@ -5,6 +5,7 @@ use book::Book;
 use engine::{Refused, Resync};
 use model::{Body, Event, GapCause, LinkId, Snapshot, Ts};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How many states are remembered of a book.
 const PASSED_MAX: usize = 256;
@@ -14,7 +15,7 @@ const WAITING_MAX: usize = 256;
 /// A book that several connections carry.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// The states that were told, with when; the last is the book's.
+    /// The states that were told since the venue last started its numbers again, with when; the last is the book's.
     passed: VecDeque<(u64, Ts)>,
     sides: Vec<(LinkId, State)>,
     /// By which connection it went on last.
@@ -24,8 +25,9 @@ pub struct Shared {
 /// How a connection's book stands to the one that is told. Without an entry it has none.
 #[derive(Debug)]
 enum State {
-    /// It stood at a state that was told: each of its deltas is known or is the next.
-    Linked,
+    /// It stood at a state that was told: each of its deltas is known or is the next. The venue may have started its
+    /// numbers again since; until it has brought that as often as it was told, its numbers are of other states.
+    Linked { restarts_behind: u32 },
     /// It stands elsewhere: its snapshot and what followed.
     Standby(Box<Standby>),
 }
@@ -41,15 +43,20 @@ struct Standby {
 enum Has {
     Nothing,
     Linked,
+    /// Linked, with numbers of before the venue started them again.
+    Behind,
     Standby,
 }
+
+/// Stands where the book does.
+const LINKED: State = State::Linked { restarts_behind: 0 };
 
 impl Shared {
     /// A book that has been told by one connection alone.
     pub fn begin(&mut self, link: LinkId, seq: Option<u64>, now: Ts) {
         if self.sides.is_empty() {
             self.passed.extend(seq.map(|seq| (seq, now)));
-            self.sides.push((link, State::Linked));
+            self.sides.push((link, LINKED));
             self.led_by = Some(link);
         }
     }
@@ -68,7 +75,7 @@ impl Shared {
     fn is_settled(&self, link: LinkId) -> bool {
         match self.sides.as_slice() {
             [] => true,
-            [(of, State::Linked)] => *of == link && self.led_by == Some(link),
+            [(of, State::Linked { restarts_behind: 0 })] => *of == link && self.led_by == Some(link),
             _ => false,
         }
     }
@@ -76,7 +83,8 @@ impl Shared {
     fn has(&self, link: LinkId) -> Has {
         match self.sides.iter().find(|(of, _)| *of == link) {
             None => Has::Nothing,
-            Some((_, State::Linked)) => Has::Linked,
+            Some((_, State::Linked { restarts_behind: 0 })) => Has::Linked,
+            Some((_, State::Linked { .. })) => Has::Behind,
             Some((_, State::Standby(_))) => Has::Standby,
         }
     }
@@ -92,11 +100,23 @@ impl Shared {
     }
 
     fn another_linked(&self, link: LinkId) -> bool {
-        self.sides.iter().any(|(of, state)| *of != link && matches!(state, State::Linked))
+        self.sides.iter().any(|(of, state)| *of != link && matches!(state, State::Linked { .. }))
     }
 
-    fn advance(&mut self, seq: Option<u64>, now: Ts) {
+    /// Notes the state that a connection led the book to.
+    fn advance(&mut self, link: LinkId, (prev, seq): (Option<u64>, Option<u64>), now: Ts) {
+        self.led_by = Some(link);
         let Some(seq) = seq else { return };
+        if prev.is_some_and(|prev| seq < prev) {
+            self.passed.clear();
+            for (of, state) in &mut self.sides {
+                if let State::Linked { restarts_behind } = state
+                    && *of != link
+                {
+                    *restarts_behind += 1;
+                }
+            }
+        }
         if self.passed.len() >= PASSED_MAX {
             self.passed.pop_front();
         }
@@ -107,11 +127,11 @@ impl Shared {
     fn reached(&mut self, seq: u64) -> Option<(LinkId, VecDeque<Event>)> {
         let waits = |(_, state): &(LinkId, State)| match state {
             State::Standby(standby) => standby.passed(seq).is_some(),
-            State::Linked => false,
+            State::Linked { .. } => false,
         };
         let at = self.sides.iter().position(waits)?;
         let (link, state) = self.sides.get_mut(at)?;
-        let State::Standby(standby) = std::mem::replace(state, State::Linked) else { return None };
+        let State::Standby(standby) = std::mem::replace(state, LINKED) else { return None };
         let behind = standby.passed(seq)?;
         let mut deltas = standby.deltas;
         deltas.drain(..behind);
@@ -122,10 +142,20 @@ impl Shared {
     fn promote(&mut self) -> Option<(LinkId, Box<Standby>)> {
         let at = self.sides.iter().position(|(_, state)| matches!(state, State::Standby(_)))?;
         let (link, state) = self.sides.get_mut(at)?;
-        match std::mem::replace(state, State::Linked) {
+        match std::mem::replace(state, LINKED) {
             State::Standby(standby) => Some((*link, standby)),
-            State::Linked => None,
+            State::Linked { .. } => None,
         }
+    }
+
+    /// A connection that is behind has brought that the venue started its numbers again, at `seq`; false where that
+    /// is not how it was told.
+    fn restarted(&mut self, link: LinkId, seq: Option<u64>) -> bool {
+        let known = self.when(seq).is_some();
+        let own = self.sides.iter_mut().find(|(of, _)| *of == link);
+        let Some((_, State::Linked { restarts_behind })) = own else { return false };
+        *restarts_behind = restarts_behind.saturating_sub(1);
+        *restarts_behind > 0 || known
     }
 }
 
@@ -138,16 +168,22 @@ impl Standby {
         self.deltas.iter().position(|delta| seq_of(delta) == Some(seq)).map(|at| at + 1)
     }
 
-    fn push(&mut self, delta: Event) {
+    /// Keeps a delta; false where what is kept cannot be written at its scales.
+    fn push(&mut self, delta: Event) -> bool {
         self.deltas.push_back(delta);
         if self.deltas.len() < WAITING_MAX {
-            return;
+            return true;
         }
-        let Body::Snapshot(base) = &self.base.body else { return };
+        let Body::Snapshot(base) = &self.base.body else { return true };
         let mut book = Book::default();
         book.reset(base);
         let mut last = None;
+        let mut instrument = Arc::clone(&self.base.instrument);
         for delta in self.deltas.drain(..) {
+            if !book.redefine(&instrument, &delta.instrument) {
+                return false;
+            }
+            instrument = Arc::clone(&delta.instrument);
             if let Body::Delta(change) = &delta.body {
                 // What does not follow shows itself when the book is told.
                 _ = book.apply(change);
@@ -159,14 +195,20 @@ impl Standby {
             let body = Body::Snapshot(Snapshot { seq: book.seq(), levels, checksum: None, epoch: 0 });
             self.base = Event { body, ..last };
         }
+        true
     }
 }
 
 fn seq_of(event: &Event) -> Option<u64> {
+    seqs_of(event).1
+}
+
+/// The state that an event leads from, and the one it leads to.
+fn seqs_of(event: &Event) -> (Option<u64>, Option<u64>) {
     match &event.body {
-        Body::Snapshot(snapshot) => snapshot.seq,
-        Body::Delta(delta) => delta.seq,
-        _ => None,
+        Body::Snapshot(snapshot) => (None, snapshot.seq),
+        Body::Delta(delta) => (delta.prev_seq, delta.seq),
+        _ => (None, None),
     }
 }
 
@@ -206,7 +248,7 @@ impl Merge {
         let shared = self.books.entry(key).or_default();
         if live {
             if let Some(first) = shared.when(seq) {
-                shared.set(link, State::Linked);
+                shared.set(link, LINKED);
                 return self.count(link, |c| c.came_late(first, now));
             }
             if shared.another_linked(link) {
@@ -214,7 +256,7 @@ impl Merge {
                 return;
             }
         }
-        shared.set(link, State::Linked);
+        shared.set(link, LINKED);
         self.count(link, |c| c.first += 1);
         self.lead(key, link, event, now, told);
     }
@@ -261,11 +303,21 @@ impl Merge {
                 None if seq > stands => self.distrust(key, link, event, now, told),
                 None => {}
             },
-            Has::Standby if shared.when(seq).is_some() => shared.set(link, State::Linked),
+            Has::Behind => {
+                if seq < prev && !shared.restarted(link, seq) {
+                    return self.distrust(key, link, event, now, told);
+                }
+                self.count(link, |c| c.late += 1);
+            }
+            Has::Standby if shared.when(seq).is_some() => shared.set(link, LINKED),
             Has::Standby => {
                 let own = shared.sides.iter_mut().find(|(of, _)| *of == link);
-                if let Some((_, State::Standby(standby))) = own {
-                    standby.push(event);
+                let joined = match own {
+                    Some((_, State::Standby(standby))) => standby.push(event.clone()),
+                    _ => true,
+                };
+                if !joined {
+                    self.distrust(key, link, event, now, told);
                 }
             }
         }
@@ -285,7 +337,7 @@ impl Merge {
         let shared = self.books.entry(key).or_default();
         let had = shared.has(link);
         shared.forget(link);
-        if !live || (had != Has::Linked && shared.another_linked(link)) {
+        if !live || (!matches!(had, Has::Linked | Has::Behind) && shared.another_linked(link)) {
             return;
         }
         if !self.heal(key, now, told) {
@@ -297,7 +349,8 @@ impl Merge {
     fn lead(&mut self, key: Key, link: LinkId, event: Event, now: Ts, told: &mut Vec<Event>) {
         let mut waiting = VecDeque::from([(link, event)]);
         while let Some((link, event)) = waiting.pop_front() {
-            let seq = seq_of(&event);
+            let seqs = seqs_of(&event);
+            let whole = matches!(event.body, Body::Snapshot(_));
             if !self.follows(key, link, &event) {
                 // Another one has brought it in the meantime, or it is a lost connection's.
                 continue;
@@ -307,9 +360,11 @@ impl Merge {
                 continue;
             }
             let Some(shared) = self.books.get_mut(&key) else { return };
-            shared.advance(seq, now);
-            shared.led_by = Some(link);
-            if let Some((healer, deltas)) = seq.and_then(|seq| shared.reached(seq)) {
+            if whole {
+                shared.passed.clear();
+            }
+            shared.advance(link, seqs, now);
+            if let Some((healer, deltas)) = seqs.1.and_then(|seq| shared.reached(seq)) {
                 waiting.extend(deltas.into_iter().map(|delta| (healer, delta)));
             }
         }
@@ -321,8 +376,9 @@ impl Merge {
         let Some(shared) = self.books.get_mut(&key) else { return };
         // A book crosses long before it is refused; all that followed it until then have the same.
         let crossed = refused.cause == GapCause::Crossed;
-        let lost =
-            |(of, state): &mut (LinkId, State)| *of == link || (crossed && matches!(state, State::Linked));
+        let lost = |(of, state): &mut (LinkId, State)| {
+            *of == link || (crossed && matches!(state, State::Linked { .. }))
+        };
         for (link, _) in shared.sides.extract_if(.., lost) {
             self.resyncs.push((link, Resync { instrument: key.0, channel: key.1, cause: refused.cause }));
         }
@@ -334,7 +390,9 @@ impl Merge {
     /// Lets a live book that a connection has lost go on by another; false where nobody else has it.
     fn heal(&mut self, key: Key, now: Ts, told: &mut Vec<Event>) -> bool {
         let Some(shared) = self.books.get_mut(&key) else { return false };
-        if let Some((healer, _)) = shared.sides.iter().find(|(_, state)| matches!(state, State::Linked)) {
+        if let Some((healer, _)) =
+            shared.sides.iter().find(|(_, state)| matches!(state, State::Linked { .. }))
+        {
             let healer = *healer;
             self.count(healer, |c| c.healed += 1);
             return true;
@@ -358,5 +416,33 @@ impl Merge {
         let Body::Delta(delta) = &event.body else { return true };
         let book = self.engine.book(key.0, key.1);
         book.is_some_and(|book| delta.seq.is_none() || delta.prev_seq == book.seq())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pump::tests::script;
+    use model::{Channel, Delta, Flags, Instrument, Level, Levels, Px, Qty, Stamp};
+
+    #[test]
+    fn what_waits_is_joined_at_the_scales_that_it_came_in() {
+        let at = |px_scale, body| {
+            let instrument = Arc::new(Instrument { px_scale, ..(*script::instrument()).clone() });
+            let stamp = Stamp { ts_event: None, ts_recv: Ts::default() };
+            Event { source: "script", instrument, channel: Channel::Book, flags: Flags::NONE, stamp, body }
+        };
+        let bid = |px| Levels::from_sides(&[Level { px: Px(px), qty: Qty(1) }], &[]);
+        let base = Snapshot { seq: Some(0), levels: bid(100), checksum: None, epoch: 0 };
+        let mut standby = Standby { base: at(0, Body::Snapshot(base)), deltas: VecDeque::new() };
+        for seq in 1..=WAITING_MAX as u64 {
+            let (scale, px) = if seq < 9 { (0, 99) } else { (1, 985) };
+            let (prev_seq, levels) = (Some(seq - 1), bid(px));
+            let delta = Delta { prev_seq, seq: Some(seq), levels, checksum: None, epoch: 0 };
+            assert!(standby.push(at(scale, Body::Delta(delta))));
+        }
+        assert!(standby.deltas.is_empty());
+        let Body::Snapshot(joined) = &standby.base.body else { panic!("{:?}", standby.base) };
+        assert_eq!(joined.levels.bids().iter().map(|l| l.px.0).collect::<Vec<_>>(), [1000, 990, 985]);
     }
 }

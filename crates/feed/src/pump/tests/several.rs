@@ -179,3 +179,27 @@ fn trades_of_two_connections_come_in_order_and_once() {
     world.say(b, "trade 4");
     assert_eq!(world.told(), ["trade 4"]);
 }
+
+#[test]
+fn one_that_has_not_seen_the_venue_start_its_numbers_again_waits_until_it_has() {
+    let (mut world, a, b) = two();
+    let again = ["delta 10 12", "delta 12 30", "delta 30 5", "delta 5 12", "delta 12 4", "delta 4 12"];
+    for frame in again {
+        world.say(a, frame);
+    }
+    assert_eq!(world.told().len(), again.len());
+    // The book stands at 12, and so did this one twice before.
+    for frame in again {
+        world.say(b, frame);
+    }
+    assert_eq!(world.told(), [""; 0]);
+    world.say(b, "delta 12 13");
+    assert_eq!(world.told(), ["delta 13 epoch 1"]);
+    assert_eq!(world.pump.counters().resyncs, 0);
+    // One that says it started elsewhere holds another book.
+    for (conn, frame) in [(a, "delta 12 13"), (a, "delta 13 2"), (b, "delta 13 3"), (b, "delta 2 6")] {
+        world.say(conn, frame);
+    }
+    assert_eq!(world.told(), ["delta 2 epoch 1"]);
+    assert_eq!(world.pump.counters().resyncs, 1);
+}
