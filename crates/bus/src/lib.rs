@@ -216,9 +216,16 @@ impl Bus {
         lock(&self.inner).values.newest(instrument, channel)
     }
 
-    /// The newest trades of an instrument, oldest first, at most `limit`.
-    pub fn trades(&self, instrument: InstrumentId, channel: Channel, limit: usize) -> Vec<Arc<Published>> {
-        lock(&self.inner).values.trades(instrument, channel, limit)
+    /// The newest trades of an instrument, oldest first, at most `limit`: of the source that is named, or else of the one that
+    /// told the newest.
+    pub fn trades(
+        &self,
+        source: Option<&str>,
+        instrument: InstrumentId,
+        channel: Channel,
+        limit: usize,
+    ) -> Vec<Arc<Published>> {
+        lock(&self.inner).values.trades(source, instrument, channel, limit)
     }
 
     /// Finds an instrument by a common spelling; see [`Catalogue::find`].

@@ -256,8 +256,16 @@ impl Values {
         self.at(id, channel).filter_map(|lane| lane.newest.clone()).collect()
     }
 
-    pub(crate) fn trades(&self, id: InstrumentId, channel: Channel, limit: usize) -> Vec<Arc<Published>> {
-        let Some(lane) = self.at(id, channel).next() else { return Vec::new() };
+    pub(crate) fn trades(
+        &self,
+        source: Option<&str>,
+        id: InstrumentId,
+        channel: Channel,
+        limit: usize,
+    ) -> Vec<Arc<Published>> {
+        let told = self.at(id, channel).filter(|l| source.is_none_or(|s| s == l.evidence.source));
+        let newest = |lane: &&Lane| lane.trades.back().map(|p| p.event.stamp.ts_recv);
+        let Some(lane) = told.max_by_key(newest) else { return Vec::new() };
         lane.trades.iter().skip(lane.trades.len().saturating_sub(limit)).cloned().collect()
     }
 

@@ -116,9 +116,11 @@ pub(crate) fn latency_us(site: &Site, report: &Report, source: Option<SourceName
     let mut delays = Vec::new();
     for lane in lanes.into_iter().take(LANES_MAX) {
         let (id, channel) = (lane.instrument.id, lane.channel);
-        let newest = site.bus.last(id, channel).into_iter().chain(site.bus.trades(id, channel, TRADES_MAX));
-        let stamps = newest.filter(|p| p.event.source == lane.source).map(|p| p.event.stamp);
-        let book = site.bus.book(id, channel, 0).filter(|b| b.source == lane.source).map(|b| b.stamp);
+        let told_by = Some(lane.source);
+        let last = site.bus.last(id, channel).into_iter().filter(|p| p.event.source == lane.source);
+        let newest = last.chain(site.bus.trades(told_by, id, channel, TRADES_MAX));
+        let stamps = newest.map(|p| p.event.stamp);
+        let book = site.bus.book_by(told_by, id, channel, 0).map(|b| b.stamp);
         for stamp in stamps.chain(book).filter(|s| recent(s.ts_recv)) {
             delays.extend(stamp.ts_event.map(|at| stamp.ts_recv.0.saturating_sub(at.0) / 1_000));
         }

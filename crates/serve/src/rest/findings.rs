@@ -38,7 +38,7 @@ pub(crate) async fn findings(State(site): State<Arc<Site>>, uri: Uri) -> Result<
     let lanes = site.bus.evidence(|lane| lane.channel == Channel::Findings);
     let ids: BTreeSet<InstrumentId> = lanes.iter().map(|lane| lane.instrument.id).collect();
     let mut findings = Vec::new();
-    for published in ids.into_iter().flat_map(|id| site.bus.trades(id, Channel::Findings, SHOWN_MAX)) {
+    for published in ids.into_iter().flat_map(|id| site.bus.trades(None, id, Channel::Findings, SHOWN_MAX)) {
         let event = &published.event;
         let Body::Finding(finding) = &event.body else { continue };
         if source.is_none_or(|s| s == event.source) && check.is_none_or(|c| *c == *finding.check) {

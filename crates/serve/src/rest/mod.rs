@@ -29,7 +29,7 @@ pub(crate) const ROUTES: [(&str, &str); 23] = [
     ("/api/v1/symbols", "names of instruments; ?exchange= &search= &limit="),
     ("/api/v1/instruments", "definitions of instruments; ?exchange= &search= &limit="),
     ("/api/v1/orderbook/{exchange}/{*symbol}", "an order book; ?depth="),
-    ("/api/v1/trades/{exchange}/{*symbol}", "the newest trades; ?limit="),
+    ("/api/v1/trades/{exchange}/{*symbol}", "the newest trades; ?limit=&source="),
     ("/api/v1/quote/{exchange}/{*symbol}", "best bid and offer"),
     ("/api/v1/lanes", "every lane with its state and evidence; ?source= &state= &instrument= &channel="),
     ("/api/v1/links", "every connection to a source"),

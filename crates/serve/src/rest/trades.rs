@@ -34,20 +34,24 @@ pub(crate) async fn trades(
     uri: Uri,
 ) -> Result<Json<Trades>, Fail> {
     let (exchange, symbol) = pair(path)?;
-    let limit = Params::of(&uri, &["limit"])?.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
+    let params = Params::of(&uri, &["limit", "source"])?;
+    let limit = params.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
+    let source = params.text("source");
     let instrument = names::at(&site.bus, &exchange, &symbol)?;
+    let report = site.report();
     let collected = |channel: &Channel| {
-        site.report().lanes.iter().any(|l| l.instrument.id == instrument.id && l.channel == *channel)
+        let told = report.lanes.iter().filter(|l| source.is_none_or(|s| s == l.source));
+        told.into_iter().any(|l| l.instrument.id == instrument.id && l.channel == *channel)
     };
-    let with_trades = |channel: &Channel| !site.bus.trades(instrument.id, *channel, 1).is_empty();
+    let newest = |channel: Channel, limit| site.bus.trades(source, instrument.id, channel, limit);
+    let with_trades = |channel: &Channel| !newest(*channel, 1).is_empty();
     let channels = [Channel::Trades, Channel::AggTrades];
     let channel = channels
         .into_iter()
         .find(with_trades)
         .or_else(|| channels.into_iter().find(collected))
         .ok_or_else(|| no_lane(&site, &instrument, "trades"))?;
-    let trades: Vec<Box<RawValue>> =
-        site.bus.trades(instrument.id, channel, limit).iter().filter_map(|p| stream::event(p)).collect();
+    let trades: Vec<Box<RawValue>> = newest(channel, limit).iter().filter_map(|p| stream::event(p)).collect();
     Ok(Json(Trades {
         symbol: instrument.symbol.clone(),
         exchange: instrument.venue.clone(),

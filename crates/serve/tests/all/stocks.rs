@@ -3,8 +3,8 @@
 use crate::world::{NOW, World, config, http, level, until, world, world_with};
 use model::ashare::{self, Code, instant};
 use model::{
-    Body, Channel, Date, DayStats, Decimal, Event, Flags, Instrument, InstrumentKind, Levels, RankRow,
-    Ranking, Sector, Snapshot, SourceName, Stamp, Ts,
+    Body, Channel, Date, DayStats, Decimal, Event, Flags, Instrument, InstrumentKind, Levels, Px, Qty,
+    RankRow, Ranking, Sector, Snapshot, SourceName, Stamp, Trade, TradeId, Ts,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -301,4 +301,22 @@ async fn the_old_paths_find_stocks_by_their_codes_and_lanes_by_any_spelling() {
     }
     let (_, found) = world.get("/api/v1/symbols?search=%E8%8C%85%E5%8F%B0").await;
     assert_eq!(found["symbols"], json!(["600519.SH"]));
+}
+
+#[tokio::test]
+async fn trades_are_those_of_the_source_that_is_named_or_told_the_newest() {
+    let world = stocks().await;
+    let maotai = stock("600519.SH", "贵州茅台");
+    for (source, id, ms) in [("b", 1, 0), ("a", 2, 1), ("b", 3, 2), ("a", 4, 3)] {
+        let body = Trade { id: TradeId::Num(id), px: Px(1), qty: Qty(1), aggressor: None, count: 1 };
+        let now = NOW.plus_ms(ms);
+        world.bus.publish(told(source, &maotai, Channel::Trades, Body::Trade(body), now), now);
+    }
+    for (query, wanted) in [("", ["2", "4"]), ("?source=a", ["2", "4"]), ("?source=b", ["1", "3"])] {
+        let (_, answer) = world.get(&format!("/api/v1/trades/sse/600519{query}")).await;
+        let ids: Vec<&Value> = answer["trades"].as_array().unwrap().iter().map(|t| &t["id"]).collect();
+        assert_eq!(ids, wanted, "{query}");
+    }
+    let (status, answer) = world.get("/api/v1/trades/sse/600519?source=c").await;
+    assert_eq!((status, &answer["error"]), (404, &json!("not_collected")));
 }
