@@ -2,8 +2,9 @@
 SHELL := bash
 FOR ?=
 SEEDS ?= 10000
+CRASHES ?= 1000
 
-.PHONY: help demo run test lint fmt bench bench-peers clients soak docs fuzz
+.PHONY: help demo run test lint fmt bench bench-peers clients soak crash docs fuzz
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ clients: ## public client libraries (ccxt pro, pytdx, from PyPI) against the sim
 
 soak: ## deterministic simulation; SEEDS=10000
 	cargo run --locked --release -p app -- soak --seeds $(SEEDS)
+
+crash: ## kill a process that keeps events at random instants; CRASHES=1000
+	CRASHES=$(CRASHES) cargo test --locked -p store -- --nocapture crash::
 
 docs: ## the documentation of all crates
 	cargo doc --locked --workspace --no-deps

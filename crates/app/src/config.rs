@@ -26,6 +26,8 @@ pub struct Config {
     pub engine: engine::Config,
     /// The log of raw frames, where `run.record` is true.
     pub tape: tape::Config,
+    /// Every event on disk, where `store.dir` names a folder.
+    pub store: store::Config,
     /// Which sources are read, and what of them.
     pub sources: Vec<feed::SourceConfig>,
 }
@@ -86,6 +88,7 @@ impl Default for Config {
             bus: bus::Config::default(),
             engine: engine::Config::default(),
             tape: tape::Config::default(),
+            store: store::Config::default(),
             sources,
         }
     }
@@ -259,6 +262,7 @@ fn validate(config: &Config, faults: &mut Vec<String>) {
             }
         }
     }
+    faults.extend(config.store.faults().into_iter().map(|fault| format!("store.{fault}")));
     for (key, value) in [("bus.window", config.bus.window), ("engine.levels_max", config.engine.levels_max)] {
         if value == 0 {
             faults.push(format!("{key}: must be at least 1"));

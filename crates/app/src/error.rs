@@ -42,6 +42,9 @@ pub enum Error {
     /// The server cannot start.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// Events cannot be kept or read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// A simulator cannot start.
     #[error(transparent)]
     Sim(#[from] sim::Error),

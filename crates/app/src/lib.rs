@@ -3,6 +3,7 @@
 pub mod config;
 pub mod demo;
 pub mod error;
+pub mod events;
 pub mod history;
 pub mod quotes;
 pub mod replay;

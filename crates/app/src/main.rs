@@ -2,6 +2,7 @@
 
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
+use app::events::{export, verify};
 use app::history::{backfill, import};
 use app::{demo, quotes, replay, simulate, soak, status, subscriptions, topology};
 use clap::{Parser, Subcommand};
@@ -44,6 +45,10 @@ enum Command {
     Backfill(backfill::Args),
     /// Read archive files of venues and of Tardis.
     Import(import::Args),
+    /// Hold a log of events against itself: checksums, order, continuity.
+    Verify(verify::Args),
+    /// Write events of a log as JSON lines.
+    Export(export::Args),
     /// What a running platform wants of its sources: show it, want more, want less.
     Subscriptions(subscriptions::Args),
     /// Quotes of Chinese stocks from a running platform, from the best source or a named one.
@@ -123,6 +128,8 @@ fn carry_out(command: Command) -> Result<u8> {
             block_on(backfill::run(args))
         }
         Command::Import(args) => import::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Config { what } => configure(what),
         Command::Soak(args) => soak::run(&args),
     }

@@ -2,16 +2,18 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::events;
 use crate::sources::{SOURCES, named};
 use crate::term::paint;
 use bus::Bus;
 use feed::SourceConfig;
 use metrics::Metrics;
-use model::SourceName;
 use model::ashare::{TradingCalendar, install};
+use model::{SourceName, Ts};
 use source::Source;
 use std::path::Path;
 use std::sync::Arc;
+use store::Archive;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,15 +26,20 @@ pub struct Platform {
     pub running: serve::Running,
     shutdown: watch::Sender<bool>,
     sources: JoinSet<()>,
+    archive: Option<Archive>,
 }
 
 impl Platform {
     /// Starts everything that the config asks for.
     ///
     /// # Errors
-    /// Where a port cannot be had. A venue that cannot be reached is no error: it is tried again, and shown.
+    /// Where a port or the folder of the events cannot be had. A venue that cannot be reached is no error: it is tried again, and shown.
     pub async fn start(config: Config) -> Result<Self> {
-        let bus = Arc::new(Bus::new(config.bus.clone(), feed::clock::now()));
+        let kept = events::open(&config.store)?;
+        // The order of epochs is that of time, also where the clock has gone back.
+        let newest = kept.as_ref().and_then(|(_, opened)| opened.newest).map_or(0, |newest| newest.epoch);
+        let begin = feed::clock::now().max(Ts::from_ms(i64::try_from(newest).unwrap_or(i64::MAX)).plus_ms(1));
+        let bus = Arc::new(Bus::new(config.bus.clone(), begin));
         let metrics = Arc::new(Metrics::new());
         let file = config.run.subscriptions.clone();
         let desk = feed::Desk::open(Some(file.clone()).filter(|path| !path.as_os_str().is_empty()))
@@ -51,6 +58,7 @@ impl Platform {
             },
         )
         .await?;
+        let archive = kept.map(|(log, _)| Archive::start(log, config.store, &bus, metrics.clone()));
         let context = feed::Context {
             bus: bus.clone(),
             metrics,
@@ -66,7 +74,7 @@ impl Platform {
             let config = context.desk.offer(source.spec(), wanted);
             sources.spawn(read(source, config, context.clone()));
         }
-        Ok(Self { bus, running, shutdown, sources })
+        Ok(Self { bus, running, shutdown, sources, archive })
     }
 
     /// Stops everything and waits until it has.
@@ -74,6 +82,16 @@ impl Platform {
         // Where nobody listens any more everything has stopped already.
         _ = self.shutdown.send(true);
         while self.sources.join_next().await.is_some() {}
+        // After the last event.
+        if let Some(archive) = self.archive {
+            let ended = archive.stop().await;
+            let (kept, lost, refused) = (ended.acked.kept, ended.acked.lost, ended.refused);
+            if refused > 0 {
+                tracing::error!(kept, lost, refused, "the disk refused the last events");
+            } else {
+                tracing::info!(kept, lost, "every event up to the end is kept or told as lost");
+            }
+        }
         self.running.ended().await;
     }
 }
@@ -124,9 +142,13 @@ fn enabled(config: &Config) -> &'static [SourceName] {
 /// As [`Platform::start`].
 pub async fn run(config: Config, json: bool) -> Result<u8> {
     install_calendar(&config.run.calendar)?;
+    let events = (!config.store.dir.as_os_str().is_empty()).then(|| config.store.dir.display().to_string());
     let recording = config.run.record.then(|| config.tape.dir.display().to_string());
     let platform = Platform::start(config).await?;
     print_where(&platform, None, json);
+    if let Some(dir) = events.filter(|_| !json) {
+        println!("  every event      {dir}");
+    }
     if let Some(dir) = recording.filter(|_| !json) {
         println!("  raw frames       {dir}");
     }

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["model", "metrics"],
     &["book", "source", "wire", "lane", "tape", "drift", "composite"],
     &["engine", "bus"],
-    &["feed"],
+    &["feed", "store"],
     &["serve", "sim"],
     &["app", "bench"],
 ];

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub engine: Engine,
     /// Fan-out inside the process.
     pub bus: Bus,
+    /// Events on disk.
+    pub store: Store,
     /// What is served to programs and people.
     pub serve: Serve,
     /// The process itself.
@@ -91,6 +93,31 @@ pub struct Bus {
     pub lanes: Family<SourceState, Gauge>,
     /// Books that are live, by source.
     pub books_live: Family<Source, Gauge>,
+}
+
+/// Events on disk.
+#[derive(Clone, Default)]
+pub struct Store {
+    /// Events that are acknowledged: they outlive a loss of power.
+    pub events: Counter,
+    /// Events that were not kept because the disk was slow or refused.
+    pub lost: Counter,
+    /// Bytes written for events.
+    pub bytes: Counter,
+    /// Commits.
+    pub commits: Counter,
+    /// How long commits took, in seconds, summed.
+    pub commit_seconds: Counter<f64, AtomicU64>,
+    /// Commits that the disk refused.
+    pub failures: Counter,
+    /// 1 while the disk refuses.
+    pub failing: Gauge,
+    /// Events that wait for a commit.
+    pub waiting: Gauge,
+    /// The number of the newest event that is acknowledged.
+    pub number: Gauge,
+    /// Bytes of all files.
+    pub disk_bytes: Gauge,
 }
 
 /// What is served to programs and people.
@@ -210,11 +237,13 @@ impl Metrics {
         engine.register(&mut Part::new(&mut registry, "engine"));
         let bus = Bus::default();
         bus.register(&mut Part::new(&mut registry, "bus"));
+        let store = Store::default();
+        store.register(&mut Part::new(&mut registry, "store"));
         let serve = Serve::default();
         serve.register(&mut Part::new(&mut registry, "serve"));
         let process = Process::default();
         process.register(&mut Part::new(&mut registry, "process"));
-        Self { feed, engine, bus, serve, process, registry }
+        Self { feed, engine, bus, store, serve, process, registry }
     }
 
     /// All metrics as text, as Prometheus reads them.
@@ -280,6 +309,21 @@ impl Bus {
         part.add("readers", "Readers of the bus", &self.readers);
         part.add("lanes", "Lanes by source and state", &self.lanes);
         part.add("books_live", "Books that are live", &self.books_live);
+    }
+}
+
+impl Store {
+    fn register(&self, part: &mut Part<'_>) {
+        part.add("events", "Events that outlive a loss of power", &self.events);
+        part.add("lost_events", "Events that were not kept: the disk was slow or refused", &self.lost);
+        part.add("bytes", "Bytes written for events", &self.bytes);
+        part.add("commits", "Commits", &self.commits);
+        part.add("commit_seconds", "How long commits took, summed", &self.commit_seconds);
+        part.add("failed_commits", "Commits that the disk refused", &self.failures);
+        part.add("failing", "1 while the disk refuses", &self.failing);
+        part.add("waiting_events", "Events that wait for a commit", &self.waiting);
+        part.add("number", "The number of the newest event that is acknowledged", &self.number);
+        part.add("disk_bytes", "Bytes of all files", &self.disk_bytes);
     }
 }
 

@@ -211,6 +211,16 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// All flags as one number; a flag's bit never changes its meaning.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The flags of [`Flags::bits`]. Bits without a name are kept.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
     /// Whether no flag is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

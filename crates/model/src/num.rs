@@ -238,6 +238,11 @@ impl Decimal {
         Self { mantissa, scale }
     }
 
+    /// The mantissa and the scale as they are held: zeros at the end of a fraction are not taken out.
+    pub const fn parts(self) -> (i128, Scale) {
+        (self.mantissa, self.scale)
+    }
+
     /// Reads a decimal text exactly; sign, point and exponent accepted.
     ///
     /// # Errors

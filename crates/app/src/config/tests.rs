@@ -101,6 +101,8 @@ fn reference() -> String {
     section(&mut out, "[run]", &tops["run"], &table("run"), &docs(here, "RunConfig"));
     let tape = docs(include_str!("../../../tape/src/config.rs"), "Config");
     section(&mut out, "[tape]", &tops["tape"], &table("tape"), &tape);
+    let store = docs(include_str!("../../../store/src/config.rs"), "Config");
+    section(&mut out, "[store]", &tops["store"], &table("store"), &store);
     let feed = docs(include_str!("../../../feed/src/config.rs"), "SourceConfig");
     for source in all["sources"].as_array().unwrap() {
         section(&mut out, "[[sources]]", &tops["sources"], source.as_table().unwrap(), &feed);

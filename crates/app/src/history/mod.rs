@@ -78,7 +78,7 @@ pub fn instant(text: &str) -> std::result::Result<Ts, String> {
 }
 
 /// An instant as people read it.
-fn shown(ts: Ts) -> String {
+pub(crate) fn shown(ts: Ts) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ts.0)).map_or_else(|_| ts.0.to_string(), |t| t.to_string())
 }
 

@@ -5,6 +5,7 @@ mod orders;
 mod verify;
 
 use crate::error::{Error, Result};
+use crate::events::Keeper;
 use crate::term::{Cell, Table, paint};
 use drive::{Place, Replay, Sink};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,6 +32,9 @@ pub struct Args {
     /// Writes the final book of every instrument to this file.
     #[arg(long, value_name = "OUT.json")]
     books: Option<PathBuf>,
+    /// Keeps every event in the log of this folder, as a running platform does.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// Reports what was checked for each instrument; exit code 1 where anything is wrong.
     #[arg(long)]
     verify: bool,
@@ -55,6 +59,8 @@ struct Output {
     lines: Option<(PathBuf, BufWriter<Box<dyn Write>>)>,
     text: Vec<u8>,
     failed: Option<std::io::Error>,
+    keeper: Option<Keeper>,
+    unkept: Option<Error>,
 }
 
 impl Sink for Output {
@@ -64,6 +70,11 @@ impl Sink for Output {
 
     fn event(&mut self, event: &Event) {
         self.verifier.event(event);
+        if self.unkept.is_none()
+            && let Some(keeper) = &mut self.keeper
+        {
+            self.unkept = keeper.put(event).err();
+        }
         if let Some((_, lines)) = &mut self.lines {
             self.text.clear();
             wire::event_json(event, None, None, &mut self.text);
@@ -98,7 +109,9 @@ impl Sink for Output {
 pub fn run(args: &Args) -> Result<u8> {
     let forced = args.source.as_deref().map(known_source).transpose()?;
     let lines = args.events.as_deref().map(create).transpose()?;
-    let mut out = Output { verifier: Verifier::default(), lines, text: Vec::new(), failed: None };
+    let keeper = args.store.as_deref().map(Keeper::new).transpose()?;
+    let (verifier, text) = (Verifier::default(), Vec::new());
+    let mut out = Output { verifier, lines, text, failed: None, keeper, unkept: None };
     let mut replay = Replay::new(forced, &mut out);
     let progress = progress(args);
     let damage = read_all(&args.files, &mut replay, &progress);
@@ -106,6 +119,8 @@ pub fn run(args: &Args) -> Result<u8> {
     out.verifier.finish();
     progress.finish_and_clear();
     finish_lines(&mut out)?;
+    out.unkept.map_or(Ok(()), Err)?;
+    out.keeper.map_or(Ok(()), Keeper::finish)?;
     if let Some(path) = &args.books {
         write_books(path, &out.verifier)?;
     }

@@ -1,0 +1,10 @@
+//! The log under kills, losses of power, disks that refuse, and flipped bits.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panic")]
+
+mod archive;
+mod crash;
+mod damage;
+mod power;
+mod sim_disk;
+mod world;
