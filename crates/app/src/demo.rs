@@ -1,5 +1,7 @@
 //! `qingxi demo`: the simulators of all sources on real ports, and the whole platform on them.
 
+mod outage;
+
 use crate::config::Config;
 use crate::error::Result;
 use crate::simulate::{Venue, addresses, venues};
@@ -7,13 +9,13 @@ use crate::term::{Cell, Table, paint};
 use crate::topology::{Platform, print_where, until_stopped};
 use bus::{BookState, Bus};
 use indicatif::{ProgressBar, ProgressStyle};
-use model::Channel;
+use model::{Channel, Ts};
+use outage::Outage;
 use source::{SimBook, SimControl, SimSetup};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long what was sent may take to arrive once the markets stand still.
@@ -37,6 +39,13 @@ pub struct Args {
     /// Level changes and trades in a second, of each source.
     #[arg(long, default_value_t = 400)]
     moves_per_s: u32,
+    /// Lets it be this time when it begins, for the platform and for the markets: `2026-11-20T10:00:00+08:00` shows Chinese
+    /// stocks in the middle of a session at any hour.
+    #[arg(long, value_name = "TIME", value_parser = crate::history::instant)]
+    at: Option<Ts>,
+    /// Takes a source's simulator away for a while, in seconds from the start: `binance:20-50`. May be given more than once.
+    #[arg(long, value_name = "SOURCE:FROM-TO")]
+    outage: Vec<Outage>,
     /// Keeps the raw frames as tapes in this folder.
     #[arg(long, value_name = "DIR")]
     tape: Option<PathBuf>,
@@ -106,7 +115,12 @@ async fn config(args: &Args, venues: &[Venue]) -> Config {
 /// # Errors
 /// Where a port cannot be had.
 pub async fn run(args: Args) -> Result<u8> {
-    let (stop, stopped) = watch::channel(false);
+    for outage in &args.outage {
+        outage.check()?;
+    }
+    if let Some(at) = args.at {
+        feed::clock::set(at);
+    }
     let setup = SimSetup {
         seed: args.seed,
         start: feed::clock::now(),
@@ -114,7 +128,7 @@ pub async fn run(args: Args) -> Result<u8> {
         moves_per_s: args.moves_per_s,
         ..SimSetup::default()
     };
-    let venues = venues(None, &setup, 0, &stopped).await?;
+    let mut venues = venues(None, &setup, 0).await?;
     let config = config(&args, &venues).await;
     // What a venue lists later is not asked for.
     let asked: BTreeSet<String> = config.sources.iter().flat_map(|s| s.instruments.iter().cloned()).collect();
@@ -134,25 +148,16 @@ pub async fn run(args: Args) -> Result<u8> {
             ))
         );
     }
+    tokio::select! {
+        done = until_stopped() => done?,
+        () = show(&platform.bus, args.lasts, args.json) => {}
+        failed = outage::suffer(&args.outage, &mut venues, &setup, args.json) => match failed? {},
+    }
     let code = match args.lasts {
-        None => {
-            tokio::select! {
-                done = until_stopped() => done?,
-                () = show(&platform.bus, None, args.json) => {}
-            }
-            0
-        }
-        Some(lasts) => {
-            tokio::select! {
-                done = until_stopped() => done?,
-                () = show(&platform.bus, Some(lasts), args.json) => {}
-            }
-            sum_up(&platform.bus, &venues, &asked, args.json).await
-        }
+        None => 0,
+        Some(_) => sum_up(&platform.bus, &venues, &asked, args.json).await,
     };
     platform.stop().await;
-    // Where nobody listens any more the simulators have stopped already.
-    _ = stop.send(true);
     Ok(code)
 }
 

@@ -82,20 +82,41 @@ pub struct Venue {
     pub source: &'static dyn Source,
     /// Where it is.
     pub host: Host,
+    /// Ends it, and so does dropping it.
+    stop: watch::Sender<bool>,
+}
+
+impl Venue {
+    async fn start(source: &'static dyn Source, sim: Box<dyn Sim>, ports: &[u16]) -> Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let host = Host::start(source, sim, ports, feed::clock::now, stopped).await?;
+        Ok(Self { source, host, stop })
+    }
+
+    /// Cuts every connection; its ports answer no more.
+    pub fn end(&self) {
+        // Where nobody listens any more it has stopped already.
+        _ = self.stop.send(true);
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Errors
+    /// Where a port is still taken.
+    pub async fn again(&mut self, setup: &SimSetup) -> Result<()> {
+        let ports: Vec<u16> = self.host.addrs.iter().map(|(_, addr)| addr.port()).collect();
+        *self = Self::start(self.source, self.source.sim(setup), &ports).await?;
+        Ok(())
+    }
 }
 
 /// Starts the simulators of all sources, or of one. With a `port` the endpoints take it and those after it.
 ///
 /// # Errors
 /// Where a port cannot be had.
-pub async fn venues(
-    only: Option<&str>,
-    setup: &SimSetup,
-    port: u16,
-    stop: &watch::Receiver<bool>,
-) -> Result<Vec<Venue>> {
+pub async fn venues(only: Option<&str>, setup: &SimSetup, port: u16) -> Result<Vec<Venue>> {
     let wanted = SOURCES.iter().copied().filter(|s| only.is_none_or(|name| s.spec().name == name));
-    host(wanted.map(|source| (source, source.sim(setup))).collect(), port, stop).await
+    host(wanted.map(|source| (source, source.sim(setup))).collect(), port).await
 }
 
 /// The address of each endpoint, by source and name.
@@ -107,14 +128,13 @@ pub fn addresses(venues: &[Venue]) -> serde_json::Value {
     serde_json::Value::Object(venues.iter().map(of).collect())
 }
 
-async fn host(sims: Vec<Standing>, mut port: u16, stop: &watch::Receiver<bool>) -> Result<Vec<Venue>> {
+async fn host(sims: Vec<Standing>, mut port: u16) -> Result<Vec<Venue>> {
     let mut all = Vec::new();
     for (source, sim) in sims {
         let count = source.spec().endpoints.len() as u16;
         let ports: Vec<u16> = (0..count).map(|n| if port == 0 { 0 } else { port + n }).collect();
         port += if port == 0 { 0 } else { count };
-        let host = Host::start(source, sim, &ports, feed::clock::now, stop.clone()).await?;
-        all.push(Venue { source, host });
+        all.push(Venue::start(source, sim, &ports).await?);
     }
     Ok(all)
 }
@@ -127,7 +147,6 @@ pub async fn run(args: Args) -> Result<u8> {
     if let Some(name) = args.source.as_deref().filter(|name| named(name).is_none()) {
         return Err(Error::UnknownSource { name: name.to_owned() });
     }
-    let (stop, stopped) = watch::channel(false);
     let setup = SimSetup {
         seed: args.seed,
         start: feed::clock::now(),
@@ -137,9 +156,9 @@ pub async fn run(args: Args) -> Result<u8> {
         ..SimSetup::default()
     };
     let venues = if args.tape.is_empty() {
-        venues(args.source.as_deref(), &setup, args.port, &stopped).await?
+        venues(args.source.as_deref(), &setup, args.port).await?
     } else {
-        host(recordings(&args, &setup)?, args.port, &stopped).await?
+        host(recordings(&args, &setup)?, args.port).await?
     };
     if args.json {
         println!("{}", addresses(&venues));
@@ -160,8 +179,6 @@ pub async fn run(args: Args) -> Result<u8> {
         println!("paths, frames and limits are the venue's own; Ctrl-C stops");
     }
     until_stopped().await?;
-    // Where nobody listens any more the simulators have stopped already.
-    _ = stop.send(true);
     Ok(0)
 }
 

@@ -92,6 +92,38 @@ fn status_says_how_a_running_platform_is_doing_and_what_to_do_where_none_runs() 
 }
 
 #[test]
+fn where_the_best_sources_of_a_stock_go_away_another_takes_over_and_it_is_said() {
+    // In the middle of a session, whatever day it is.
+    let away = ["push", "sina", "tdx", "tencent"];
+    let outages = away.map(|source| format!("--outage={source}:12-900"));
+    let mut args = vec!["--at", "2026-11-20T02:00:00Z", "--instruments", "2"];
+    args.extend(outages.iter().map(String::as_str));
+    let (mut child, mut out) = demo(&args);
+    let url = line(&mut out)["http"].as_str().unwrap().to_owned();
+    let quote = || {
+        let asked = ["quotes", "000001.SZ", "--json", "--url", &url];
+        let done = qingxi().args(asked).output().unwrap();
+        let answer = serde_json::from_slice::<Value>(&done.stdout).unwrap_or_default();
+        let row = &answer["data"][0];
+        (row["source"].as_str().unwrap_or_default().to_owned(), row["late"] == false, answer)
+    };
+    let until = |done: &dyn Fn(&str, bool) -> bool| {
+        let started = std::time::Instant::now();
+        loop {
+            let (source, in_time, answer) = quote();
+            if done(&source, in_time) {
+                return;
+            }
+            assert!(started.elapsed().as_secs() < 120, "{answer}");
+        }
+    };
+    until(&|source, in_time| in_time && away.contains(&source));
+    until(&|source, in_time| in_time && !away.contains(&source));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_config_with_faults_is_told_whole_and_a_good_one_is_right() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.toml");

@@ -5,7 +5,7 @@ mod encode;
 use crate::frame::{REFUSAL, framed};
 use crate::layout::{Layout, Unit};
 use model::Ts;
-use source::ashare::{Clock, MID_SESSION_MS, Market};
+use source::ashare::{Clock, Market};
 use source::{Login, Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ impl PushSim {
     /// Opens it.
     pub fn with(setup: &SimSetup, habits: Habits) -> Self {
         let (mut market, _) = Market::of(setup);
-        let clock = Clock::new(setup.start, MID_SESSION_MS, setup.speed.max(1));
+        let clock = Clock::of(setup.start, setup.speed.max(1));
         market.advance(clock.market(setup.start));
         let nothing = |_| Layout { name: "none", slots: Vec::new(), beijing: Unit::Lots };
         Self {

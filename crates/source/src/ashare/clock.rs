@@ -1,7 +1,7 @@
 //! From the real time to the time of the market.
 
 use model::Ts;
-use model::ashare::{instant, local};
+use model::ashare::{Board, Market, Phase, Section, instant, local};
 
 use super::days::Days;
 
@@ -21,6 +21,15 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// At the real time where shares trade continuously then, else in the middle of the session of the latest trading day
+    /// ([`MID_SESSION_MS`]); `speed` as in [`Clock::new`].
+    pub fn of(real: Ts, speed: u32) -> Self {
+        let (date, ms) = local(real);
+        let main = Section { market: Market::Sh, board: Board::Main };
+        let trades = main.phase(date, ms) == Phase::Continuous;
+        Self::new(real, if trades { ms } else { MID_SESSION_MS }, speed)
+    }
+
     /// From `real` on, market time runs from `ms` milliseconds after midnight of the latest trading day, `speed` times as
     /// fast as the real time (1 to 1000). [`MID_SESSION_MS`] is a time at which everything trades; 33 290 000 (09:14:50)
     /// is just before the opening call.
@@ -74,6 +83,19 @@ mod tests {
             let clock = Clock::new(real, MID_SESSION_MS, 1);
             assert_eq!(clock.market(real), at(expected, MID_SESSION_MS));
             assert!(clock.market(real.plus_ms(5)) <= real.plus_ms(5));
+        }
+    }
+
+    #[test]
+    fn in_trading_hours_the_market_has_the_real_time() {
+        let half_past_one = 13 * 3_600_000 + 1_800_000;
+        for (real, expected) in [
+            (at("2026-11-20", half_past_one), at("2026-11-20", half_past_one)),
+            (at("2026-11-21", half_past_one), at("2026-11-20", half_past_one)),
+            (at("2026-11-20", 12 * 3_600_000), at("2026-11-20", MID_SESSION_MS)),
+            (at("2026-11-20", 9 * 3_600_000), at("2026-11-19", MID_SESSION_MS)),
+        ] {
+            assert_eq!(Clock::of(real, 1).start(), expected);
         }
     }
 

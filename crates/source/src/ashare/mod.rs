@@ -88,10 +88,9 @@ impl Market {
         }
     }
 
-    /// The market of a simulator, and the clock that takes the real time to its own: it starts in the middle of a session
-    /// ([`MID_SESSION_MS`]) and goes as fast as the real time.
+    /// The market of a simulator, and the clock that takes the real time to its own, and goes as fast; see [`Clock::of`].
     pub fn of(setup: &SimSetup) -> (Self, Clock) {
-        let clock = Clock::new(setup.start, MID_SESSION_MS, 1);
+        let clock = Clock::of(setup.start, 1);
         let mut market = Self::new(setup.seed, local(clock.start()).0, setup.instruments);
         market.advance(clock.start());
         (market, clock)

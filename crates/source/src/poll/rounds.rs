@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// The only timer.
 const TIMER: u64 = 0;
-/// After how many failures in a row a source is taken to refuse.
+/// After how many failures in a row what a source told is no longer trusted.
 const FAILURES_MAX: u32 = 3;
 
 /// How a source wants to be asked.
@@ -19,9 +19,9 @@ pub struct Manners {
     pub apart_ms: u64,
     /// How often each question is asked while nothing moves, in ms.
     pub idle_ms: u64,
-    /// The first pause after a failure, in ms; it doubles.
+    /// The first pause after a failure, in ms; it doubles, until it is `refused_ms`.
     pub retry_ms: u64,
-    /// How long nothing is asked after three failures in a row, or after a page that shuts us out, in ms.
+    /// How long nothing is asked after an answer that shuts us out, in ms.
     pub refused_ms: u64,
     /// How long an answer is waited for, in ms.
     pub patience_ms: u64,
@@ -70,8 +70,9 @@ struct Waiting {
 ///
 /// While data move a question is asked at its own pace: when the timetable says so, and also outside it as long as
 /// answers bring something new. Else, and where its answer makes no sense, it is asked seldom. A request that fails is made
-/// again after a pause; three
-/// failures in a row are a refusal, after which nothing is asked for some minutes, and books are a gap.
+/// again after a pause that doubles each time, so that a server that was away is back soon and one that hides is left alone;
+/// after an answer that shuts us out nothing is asked for some minutes. From the third failure in a row on, and where we are
+/// shut out, books are a gap.
 pub struct Rounds {
     asks: Box<dyn Asks>,
     manners: Manners,
@@ -200,17 +201,14 @@ impl Rounds {
     /// A question went without an answer: asked again later, after the others.
     fn failed(&mut self, at: Option<usize>, shut: bool, retry_ms: u64, now: Ts, out: &mut Vec<Action>) {
         self.failures = if shut { FAILURES_MAX.max(self.failures + 1) } else { self.failures + 1 };
-        let refused = self.failures >= FAILURES_MAX;
-        let pause = if refused {
-            self.manners.refused_ms
-        } else {
-            self.manners.retry_ms << (self.failures - 1).min(FAILURES_MAX)
-        };
+        let Manners { retry_ms: first, refused_ms: longest, .. } = self.manners;
+        let doubled = first.saturating_mul(1 << (self.failures - 1).min(20));
+        let pause = if shut { longest } else { doubled.min(longest) };
         self.not_before = now.plus_ms(pause.max(retry_ms));
         if let Some(turn) = at.and_then(|at| self.turns.get_mut(at)) {
             (turn.due, turn.page, turn.news) = (self.not_before, None, false);
         }
-        if refused {
+        if self.failures >= FAILURES_MAX {
             self.lanes.forget(Some(GapCause::Disconnected), now, out);
         }
     }

@@ -148,19 +148,20 @@ fn what_is_the_same_is_told_once_and_then_asked_seldom_but_no_later_than_data_mo
 }
 
 #[test]
-fn failures_make_pauses_and_three_of_them_a_long_one() {
+fn failures_make_pauses_that_double_and_a_refusal_a_long_one() {
     let mut world = World::new(&["a"]);
     let mut asked = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..9 {
         world.reply(0, "connection closed");
         asked.push(world.next().0);
     }
-    assert_eq!(asked, [2_000, 6_000, 186_000, 366_000, 546_000]);
+    let seconds = [2, 6, 14, 30, 62, 126, 254, 434, 614];
+    assert_eq!(asked, seconds.map(|second| second * 1_000));
     world.reply(200, "1.5");
-    assert_eq!(world.next().0, 549_000, "all is forgiven");
+    assert_eq!(world.next().0, 617_000, "all is forgiven");
     // A page says at once that we are shut out; the same goes for 403.
     world.reply(403, "");
-    assert_eq!(world.next().0, 729_000);
+    assert_eq!(world.next().0, 797_000);
 }
 
 #[test]
