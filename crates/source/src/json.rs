@@ -4,7 +4,7 @@
 //! noticed; control paths use `serde_json`. It reads every valid document; of an invalid one it may accept some that
 //! `serde_json` would not (a control character in a text, say), but never reads past the end and never recurses.
 
-use model::{Decimal, NumError, Px, Qty, Scale, parse_mantissa, rescale};
+use model::{Decimal, NumError, Px, Qty, Scale, TradeId, parse_mantissa, rescale};
 use std::fmt;
 
 /// A frame that its protocol does not allow: what was wrong, and where.
@@ -254,6 +254,14 @@ impl<'a> Cursor<'a> {
         }
         let value = digits.iter().fold(0_i64, |v, d| v * 10 + i64::from(d - b'0'));
         Ok(if negative { -value } else { value })
+    }
+
+    /// The id of a trade, with or without quotes: a number where it is one.
+    #[inline]
+    pub fn trade_id(&mut self) -> Result<TradeId> {
+        let text = self.number()?;
+        let what = if text.is_empty() { What::Missing("trade id") } else { What::Encoding };
+        crate::scan::trade_id(text).ok_or_else(|| self.fault(what))
     }
 
     /// A number of any size, with or without quotes.

@@ -17,6 +17,7 @@ pub mod pair;
 pub mod poll;
 mod pulse;
 mod rest;
+pub mod scan;
 mod sim;
 pub mod web;
 
@@ -26,6 +27,7 @@ pub use log::Log;
 pub use mark::{Mark, Named};
 pub use pulse::{Beat, Pulse};
 pub use rest::{History, NoRest, Past, Rest, Turnover};
+pub use scan::Scan;
 pub use sim::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Topic};
 
 use model::{Channel, Event, Instrument, InstrumentId, Proof, SourceName, Ts};
@@ -256,7 +258,7 @@ pub trait Session: Send {
     /// when the last byte was read.
     fn on(&mut self, input: Input<'_>, now: Ts, out: &mut Vec<Action>);
 
-    /// Passes over a text frame whose news another connection was quicker to bring: looks no further than for the key of
+    /// Passes over a frame whose news another connection was quicker to bring: looks no further than for the key of
     /// the one thing that the frame would tell, and asks `told`, once at most, whether that was told. Where it was, the
     /// session stands from then on as if it had read the frame, and this is true. Else nothing has changed, and the frame
     /// is to be handed to [`Session::on`].
@@ -264,7 +266,13 @@ pub trait Session: Send {
     /// A frame from which anything else would follow has no such key, save a definition that its numbers widen: who brought
     /// it first has widened it, and it is told by [`Input::Define`]. What stands behind the key is not looked at, so
     /// damage there goes unnoticed and harms nothing.
-    fn pass_over(&mut self, _frame: &[u8], _now: Ts, _told: &mut dyn FnMut(Mark) -> bool) -> bool {
+    fn pass_over(
+        &mut self,
+        _frame: &[u8],
+        _binary: bool,
+        _now: Ts,
+        _told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
         false
     }
 }

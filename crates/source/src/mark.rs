@@ -1,9 +1,9 @@
 //! What names the one thing that a frame tells, so that a copy of it is known without being read.
 
-use model::{Channel, InstrumentId};
+use model::{Channel, InstrumentId, TradeId};
 
 /// The key of the one thing that a frame tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Of what.
     pub instrument: InstrumentId,
@@ -13,8 +13,8 @@ pub struct Mark {
     pub of: Named,
 }
 
-/// A thing by the venue's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A thing by the venue's names for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
     /// A delta, by the states that it joins.
     Delta {
@@ -23,6 +23,6 @@ pub enum Named {
         /// As in [`model::Delta::seq`].
         seq: u64,
     },
-    /// A trade, by its number.
-    Trade(u64),
+    /// A trade, by its id.
+    Trade(TradeId),
 }

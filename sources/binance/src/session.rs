@@ -143,8 +143,14 @@ impl Session for BinanceSession {
         }
     }
 
-    fn pass_over(&mut self, frame: &[u8], _now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
-        self.copied(frame, told).is_some()
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        binary: bool,
+        _now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        !binary && self.copied(frame, told).is_some()
     }
 }
 

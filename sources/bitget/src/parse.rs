@@ -361,7 +361,7 @@ pub fn trades(
                     b"price" | b"p" => px = Some(c.px(instrument.px_scale)?),
                     b"size" | b"v" => qty = Some(c.qty(instrument.qty_scale)?),
                     b"side" | b"S" => aggressor = sink.side(c.str()?, b"trade"),
-                    b"tradeId" | b"i" => id = Some(trade_id(c)?),
+                    b"tradeId" | b"i" => id = Some(c.trade_id()?),
                     b"L" | b"isRPI" | b"symbol" => {
                         c.skip()?;
                     }
@@ -386,15 +386,3 @@ pub fn trades(
     })
 }
 
-/// An id as number where it is one; those of this venue have 19 digits. They grow, but do not count.
-#[inline]
-fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
-    let text = c.number()?;
-    if text.len() < 20 && text.first().is_some_and(|b| *b != b'0') && text.iter().all(u8::is_ascii_digit) {
-        return Ok(TradeId::Num(text.iter().fold(0, |v, b| v * 10 + u64::from(b - b'0'))));
-    }
-    if text.is_empty() {
-        return Err(c.fault(What::Missing("trade id")));
-    }
-    std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
-}

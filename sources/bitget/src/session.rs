@@ -1,6 +1,7 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod copies;
 mod data;
 mod lanes;
 mod table;
@@ -12,7 +13,7 @@ use crate::product::Product;
 use crate::subscribe::Control;
 use lanes::Lanes;
 use model::{Channel, GapCause, InstrumentId, LaneFact, Ts};
-use source::{Action, Fault, Input, Malformed, Session, Shard, What};
+use source::{Action, Fault, Input, Malformed, Mark, Session, Shard, What};
 use table::Table;
 
 /// How often we ping; the venue wants it each 30 s and closes a connection without after two minutes.
@@ -89,6 +90,21 @@ impl Session for BitgetSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_)));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        binary: bool,
+        now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        let passed = !binary && !self.lanes.pending && self.copied(frame, told).is_some();
+        if passed {
+            self.last_recv = now;
+        }
+        passed
     }
 }
 

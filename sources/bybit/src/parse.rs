@@ -273,7 +273,7 @@ pub fn trade<'a>(
             },
             b"v" => qty = Some(c.qty(instrument.qty_scale)?),
             b"p" => px = Some(c.px(instrument.px_scale)?),
-            b"i" => id = Some(trade_id(c)?),
+            b"i" => id = Some(c.trade_id()?),
             b"BT" | b"RPI" => {
                 c.bool()?;
             }
@@ -296,20 +296,6 @@ pub fn trade<'a>(
         return Err(c.fault(What::Rule("a trade without a price or of less than nothing")));
     }
     Ok(TradeRow { at, id: id.ok_or_else(|| missing("i"))?, level, aggressor, ts })
-}
-
-/// An id as number where it is one, as it is in spot; elsewhere it is a UUID.
-#[inline]
-pub fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
-    let text = c.number()?;
-    if text.len() < 20 && text.first().is_some_and(|b| *b != b'0') && text.iter().all(u8::is_ascii_digit) {
-        let number = text.iter().fold(0_u64, |v, b| v.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
-        return Ok(TradeId::Num(number));
-    }
-    if text.is_empty() {
-        return Err(c.fault(What::Missing("trade id")));
-    }
-    std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
 }
 
 /// The text under a key of the object that the cursor stands at; the cursor stays.
@@ -335,13 +321,6 @@ pub fn product_of(known: Option<Product>, symbol: &[u8], head: &Head<'_>) -> Pro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_largest_trade_ids_of_spot_stay_numbers() {
-        let read = |text: &str| trade_id(&mut Cursor::new(text.as_bytes())).unwrap();
-        assert_eq!(read(r#""2290000000050703789""#), TradeId::Num(2_290_000_000_050_703_789));
-        assert_eq!(read(r#""007""#), TradeId::Text("007".into()));
-    }
 
     #[test]
     fn a_whole_book_in_any_order_is_put_right() {

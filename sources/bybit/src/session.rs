@@ -2,6 +2,7 @@
 
 mod books;
 mod control;
+mod copies;
 mod lanes;
 mod old;
 mod poll;
@@ -18,7 +19,7 @@ use crate::topic::{Kind, Old, Topic};
 use lanes::Lanes;
 use model::{Bar, Channel, GapCause, Instrument, InstrumentId, LaneFact, Liquidation, Ts};
 use poll::Answer;
-use source::{Action, Cursor, Fault, Input, Malformed, Session, Shard, What};
+use source::{Action, Cursor, Fault, Input, Malformed, Mark, Session, Shard, What};
 use table::Table;
 
 /// How often we say that we are there.
@@ -120,6 +121,21 @@ impl Session for BybitSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        _binary: bool,
+        now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        let passed = !self.lanes.pending && self.copied(frame, told).is_some();
+        if passed {
+            self.last_recv = now;
+        }
+        passed
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod advanced;
 mod control;
+mod copies;
 mod lanes;
 mod old;
 pub(crate) mod table;
@@ -12,7 +13,7 @@ use crate::sync::Count;
 use crate::{Feed, listing};
 use lanes::Lanes;
 use model::{Body, Channel, Delta, GapCause, InstrumentId, LaneFact, Side, Snapshot, Ts};
-use source::{Action, Cursor, Input, Malformed, Session, Shard, What};
+use source::{Action, Cursor, Input, Malformed, Mark, Session, Shard, What};
 use table::Table;
 
 /// Which books a frame that cannot be read may have been about.
@@ -103,6 +104,17 @@ impl Session for CoinbaseSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_)));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        _binary: bool,
+        _now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        !self.lanes.pending && self.copied(frame, told).is_some()
     }
 }
 

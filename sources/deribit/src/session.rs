@@ -2,6 +2,7 @@
 
 mod books;
 mod control;
+mod copies;
 mod data;
 mod lanes;
 mod table;
@@ -14,7 +15,7 @@ use crate::parse::{self, Head, Kind, Result, Topic};
 use control::Standpoint;
 use lanes::Lanes;
 use model::{Body, Channel, GapCause, InstrumentId, LaneFact, Ts};
-use source::{Action, Cursor, Fault, Input, Malformed, Session, Shard, What};
+use source::{Action, Cursor, Fault, Input, Malformed, Mark, Session, Shard, What};
 use table::Table;
 
 /// Silence after which we ask whether the venue is there: it says something each ten seconds.
@@ -91,6 +92,21 @@ impl Session for DeribitSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        _binary: bool,
+        now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        let passed = !self.lanes.pending && self.copied(frame, told).is_some();
+        if passed {
+            (self.last_recv, self.asked_at) = (now, None);
+        }
+        passed
     }
 }
 

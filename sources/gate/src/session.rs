@@ -1,6 +1,7 @@
 //! Our end of one connection: a match over [`Input`].
 
 mod books;
+mod copies;
 mod data;
 mod lanes;
 mod table;
@@ -13,7 +14,7 @@ use crate::subscribe;
 use books::{Answer, State};
 use lanes::Lanes;
 use model::{Channel, GapCause, InstrumentId, Ts};
-use source::{Action, Fault, Input, Malformed, Options, Session, Shard};
+use source::{Action, Fault, Input, Malformed, Mark, Options, Session, Shard};
 use table::Table;
 
 /// Silence after which we ask whether the venue is there.
@@ -96,6 +97,21 @@ impl Session for GateSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        _binary: bool,
+        now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        let passed = !self.lanes.pending && self.copied(frame, told).is_some();
+        if passed {
+            (self.last_recv, self.ping_at) = (now, None);
+        }
+        passed
     }
 }
 

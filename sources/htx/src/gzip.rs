@@ -15,21 +15,28 @@ pub fn is_member(bytes: &[u8]) -> bool {
 /// Unpacks members into a buffer that is used again.
 pub struct Inflater {
     inner: Decompress,
+    /// The last member; empty where it could not be read.
+    packed: Vec<u8>,
+    /// Its text.
     out: Vec<u8>,
 }
 
 impl Default for Inflater {
     fn default() -> Self {
-        Self { inner: Decompress::new(false), out: Vec::new() }
+        Self { inner: Decompress::new(false), packed: Vec::new(), out: Vec::new() }
     }
 }
 
 impl Inflater {
-    /// The text of a member, at most as large as the largest frame that is accepted.
+    /// The text of a member, at most as large as the largest frame that is accepted. The last one is not unpacked again.
     ///
     /// # Errors
     /// `What::Compression` where it is no member, its checksum or length is wrong, or something follows it.
     pub fn member(&mut self, bytes: &[u8]) -> Result<&[u8], Malformed> {
+        if !bytes.is_empty() && self.packed == bytes {
+            return Ok(&self.out);
+        }
+        self.packed.clear();
         let body = body(bytes).ok_or(FAULT)?;
         let max = crate::SPEC.frame_bytes_max;
         self.inner.reset(false);
@@ -56,7 +63,11 @@ impl Inflater {
         let len = <[u8; 4]>::try_from(len).map_err(|_| FAULT)?;
         let sound = u32::from_le_bytes(*sum) == crc32fast::hash(&self.out)
             && u64::from(u32::from_le_bytes(len)) == self.out.len() as u64;
-        if sound { Ok(&self.out) } else { Err(FAULT) }
+        if !sound {
+            return Err(FAULT);
+        }
+        self.packed.extend_from_slice(bytes);
+        Ok(&self.out)
     }
 }
 

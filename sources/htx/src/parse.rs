@@ -2,7 +2,7 @@
 
 use crate::emit::Sink;
 use crate::number::{Numbers, ms, whole};
-use model::{Body, Channel, Level, Side, Trade, TradeId, Ts};
+use model::{Body, Channel, Level, Side, Trade, Ts};
 use source::{Cursor, Malformed, What};
 
 /// What was read, or why not.
@@ -253,8 +253,8 @@ fn trade(c: &mut Cursor<'_>, numbers: Numbers<'_>, sink: &mut Sink<'_>) -> Resul
     let mut aggressor: Option<Side> = None;
     c.object(|c, key| {
         match key {
-            b"tradeId" | b"trade-id" => id = Some(trade_id(c)?),
-            b"id" => long_id = Some(trade_id(c)?),
+            b"tradeId" | b"trade-id" => id = Some(c.trade_id()?),
+            b"id" => long_id = Some(c.trade_id()?),
             b"price" => px = Some(numbers.px(c)?),
             b"amount" => qty = Some(numbers.qty(c)?),
             b"direction" => aggressor = sink.side(c.str()?, b"trade"),
@@ -279,19 +279,6 @@ fn trade(c: &mut Cursor<'_>, numbers: Numbers<'_>, sink: &mut Sink<'_>) -> Resul
         count: 1,
     };
     Ok((ts, trade))
-}
-
-/// An id as number where it is one; up to 26 digits are kept as text.
-#[inline]
-fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
-    let text = c.number()?;
-    if text.len() < 19 && text.first().is_some_and(|b| *b != b'0') && text.iter().all(u8::is_ascii_digit) {
-        return Ok(TradeId::Num(text.iter().fold(0, |v, b| v * 10 + u64::from(b - b'0'))));
-    }
-    if text.is_empty() {
-        return Err(c.fault(What::Missing("trade id")));
-    }
-    std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod acks;
 mod books;
+mod copies;
 mod data;
 mod lanes;
 mod poll;
@@ -14,7 +15,7 @@ use crate::topic::{Kind, topic as taken_apart};
 use lanes::Lanes;
 use model::{Channel, GapCause, InstrumentId, LaneFact, Ts};
 use poll::Polls;
-use source::{Action, Fault, Input, Malformed, Session, Shard, What};
+use source::{Action, Fault, Input, Malformed, Mark, Session, Shard, What};
 use table::Table;
 
 /// Subscriptions, books and questions that are due.
@@ -80,6 +81,27 @@ impl Session for HtxSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        _binary: bool,
+        _now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        if self.lanes.pending {
+            return false;
+        }
+        if !is_member(frame) {
+            return self.copied(frame, told).is_some();
+        }
+        let mut inflater = self.inflater.take().unwrap_or_default();
+        let text = inflater.member(frame).ok();
+        let passed = text.and_then(|text| self.copied(text, told)).is_some();
+        self.inflater = Some(inflater);
+        passed
     }
 }
 

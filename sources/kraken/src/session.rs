@@ -2,6 +2,7 @@
 
 mod books;
 mod control;
+mod copies;
 mod data;
 mod harm;
 mod lanes;
@@ -15,7 +16,7 @@ use crate::rows::Scratch;
 use harm::{Harm, take_back};
 use lanes::Lanes;
 use model::{Channel, GapCause, Instrument, InstrumentId, LaneFact, Status, Ts};
-use source::{Action, Fault, Input, Malformed, Session, Shard, What};
+use source::{Action, Fault, Input, Malformed, Mark, Session, Shard, What};
 use std::sync::Arc;
 use table::Table;
 
@@ -107,6 +108,21 @@ impl Session for KrakenSession {
                 ours.sort_by_key(|a| matches!(a, Action::Send(_) | Action::Fetch { .. }));
             }
         }
+    }
+
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        _binary: bool,
+        now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
+        // What is due is done with the next input that is read.
+        let passed = !self.lanes.pending && self.copied(frame, told).is_some();
+        if passed {
+            (self.last_recv, self.ping_at) = (now, None);
+        }
+        passed
     }
 }
 

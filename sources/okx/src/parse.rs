@@ -2,7 +2,7 @@
 
 use crate::emit::Sink;
 pub use crate::kind::{Feed, Kind};
-use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, Trade, TradeId, Ts};
+use model::{Body, Channel, Checksum, ChecksumKind, Instrument, Level, Trade, Ts};
 use source::{Cursor, Malformed, What};
 use std::sync::Arc;
 
@@ -273,7 +273,7 @@ pub fn trades(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<
         let mut count = 1;
         c.object(|c, key| {
             match key {
-                b"tradeId" => id = Some(trade_id(c)?),
+                b"tradeId" => id = Some(c.trade_id()?),
                 b"px" => px = Some(c.px(instrument.px_scale)?),
                 b"sz" => qty = Some(c.qty(instrument.qty_scale)?),
                 b"side" => aggressor = sink.side(c.str()?, b"trades"),
@@ -311,15 +311,3 @@ pub fn trades(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<
     })
 }
 
-/// An id as number where it is one.
-#[inline]
-pub fn trade_id(c: &mut Cursor<'_>) -> Result<TradeId> {
-    let text = c.number()?;
-    if text.len() < 19 && text.first().is_some_and(|b| *b != b'0') && text.iter().all(u8::is_ascii_digit) {
-        return Ok(TradeId::Num(text.iter().fold(0, |v, b| v * 10 + u64::from(b - b'0'))));
-    }
-    if text.is_empty() {
-        return Err(c.fault(What::Missing("trade id")));
-    }
-    std::str::from_utf8(text).map(TradeId::from_text).map_err(|_| c.fault(What::Encoding))
-}

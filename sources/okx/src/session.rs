@@ -100,9 +100,15 @@ impl Session for OkxSession {
         }
     }
 
-    fn pass_over(&mut self, frame: &[u8], now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
+    fn pass_over(
+        &mut self,
+        frame: &[u8],
+        binary: bool,
+        now: Ts,
+        told: &mut dyn FnMut(Mark) -> bool,
+    ) -> bool {
         // What is due is done with the next input that is read.
-        let passed = !self.lanes.pending && self.copied(frame, told).is_some();
+        let passed = !binary && !self.lanes.pending && self.copied(frame, told).is_some();
         if passed {
             (self.last_recv, self.ping_at) = (now, None);
         }

@@ -2,7 +2,7 @@
 
 use crate::emit::Sink;
 use crate::listing::days_from_civil;
-use crate::parse::{BookRow, Feed, Result, Scratch, checksum, side, trade_id};
+use crate::parse::{BookRow, Feed, Result, Scratch, checksum, side};
 use crate::rows::unknown;
 use flate2::{Decompress, FlushDecompress, Status};
 use model::{Body, Channel, DayStats, Funding, Instrument, Trade, Ts};
@@ -187,7 +187,7 @@ fn trade(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<'_>) 
     let (mut id, mut px, mut qty, mut aggressor, mut ts) = (None, None, None, None, None);
     c.object(|c, key| {
         match key {
-            b"trade_id" => id = Some(trade_id(c)?),
+            b"trade_id" => id = Some(c.trade_id()?),
             b"price" => px = Some(c.px(instrument.px_scale)?),
             b"size" | b"qty" => qty = Some(c.qty(instrument.qty_scale)?),
             b"side" => aggressor = sink.side(c.str()?, b"v3.trade"),

@@ -196,9 +196,9 @@ impl Half {
         self.last_frame = Some(now);
         common.counters.frames += 1;
         common.counters.bytes += bytes.len() as u64;
-        if !binary && common.merge.has_copies() {
+        if common.merge.has_copies() {
             let (link, merge) = (self.link, &mut common.merge);
-            if self.session.pass_over(bytes, now, &mut |mark| merge.was_told(link, &mark, now)) {
+            if self.session.pass_over(bytes, binary, now, &mut |mark| merge.was_told(link, &mark, now)) {
                 return None;
             }
         }

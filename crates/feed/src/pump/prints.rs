@@ -135,11 +135,13 @@ impl Prints {
         new
     }
 
-    /// Whether a trade with this number was told, or waits to be.
-    pub fn knows(&self, key: Key, number: u64) -> bool {
+    /// Whether a trade with this id was told, or waits to be.
+    pub fn knows(&self, key: Key, id: &TradeId) -> bool {
         let Some(told) = self.lanes.get(&key) else { return false };
-        if !self.sequenced.get(key.1 as usize).copied().unwrap_or(false) {
-            return told.ids.contains(&TradeId::Num(number));
+        let sequenced = self.sequenced.get(key.1 as usize).copied().unwrap_or(false);
+        let TradeId::Num(number) = *id else { return told.ids.contains(id) };
+        if !sequenced {
+            return told.ids.contains(id);
         }
         let missing = |hole: &Hole| hole.from <= number && number <= hole.to;
         let past = |last: u64| number <= last && last - number < RESTART && !told.holes.iter().any(missing);

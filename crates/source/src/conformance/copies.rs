@@ -2,7 +2,7 @@
 
 use super::{Heard, Said, frame};
 use crate::{Action, Input, Mark, Named, Shard, Source};
-use model::{Body, Event, TradeId, Ts};
+use model::{Body, Event, Ts};
 
 /// A session that passes over frames here and there, by luck from a seed, says of all others what a session says that
 /// reads every frame, and at the end loses the same books; and what it passes over tells what its mark says. Gives how
@@ -21,9 +21,9 @@ pub fn what_is_passed_over_is_as_if_read<'a>(
         said.clear();
         whole.on(input, now, &mut said);
         said.retain(|action| !matches!(action, Action::Unknown(_)));
-        if let Input::Frame { bytes, binary: false } = input {
+        if let Input::Frame { bytes, binary } = input {
             let (known, mut marks) = (rng.bool(), Vec::new());
-            let passed = quick.pass_over(bytes, now, &mut |mark| {
+            let passed = quick.pass_over(bytes, binary, now, &mut |mark| {
                 marks.push(mark);
                 known
             });
@@ -72,9 +72,9 @@ pub fn damaged_frames_may_be_passed_over(source: &dyn Source, heard: &Heard, see
     }
     let frames: Vec<_> = heard.inputs.iter().filter_map(frame).collect();
     for _ in 0..tries {
-        let Some((now, bytes, _)) = frames.get(rng.usize(0..frames.len().max(1))).copied() else { return };
+        let Some((now, bytes, binary)) = frames.get(rng.usize(0..frames.len().max(1))).copied() else { return };
         let (damaged, mut asked) = (super::damage(bytes, &mut rng), false);
-        let passed = session.pass_over(&damaged, now, &mut |_| {
+        let passed = session.pass_over(&damaged, binary, now, &mut |_| {
             asked = true;
             true
         });
@@ -90,13 +90,10 @@ fn tells(said: &[Action], mark: &Mark) -> bool {
                 Body::Delta(delta) => {
                     delta.prev_seq.zip(delta.seq).map(|(prev_seq, seq)| Named::Delta { prev_seq, seq })
                 }
-                Body::Trade(trade) => match trade.id {
-                    TradeId::Num(number) => Some(Named::Trade(number)),
-                    TradeId::Text(_) => None,
-                },
+                Body::Trade(trade) => Some(Named::Trade(trade.id.clone())),
                 _ => None,
             };
-            event.instrument.id == mark.instrument && event.channel == mark.channel && named == Some(mark.of)
+            event.instrument.id == mark.instrument && event.channel == mark.channel && named.as_ref() == Some(&mark.of)
         }
         Action::Control(_) => matches!(mark.of, Named::Trade(_)),
         _ => false,

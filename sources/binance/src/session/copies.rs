@@ -8,7 +8,7 @@ use crate::parse::Seen;
 use crate::route::Kind;
 use crate::sync::Step;
 use crate::table::Book;
-use model::Channel;
+use model::{Channel, TradeId};
 use source::{Mark, Named};
 
 impl BinanceSession {
@@ -48,7 +48,7 @@ impl BinanceSession {
         };
         let (seen, id) = keys::print(data, of)?;
         fits(&seen)?;
-        asks(channel, Named::Trade(id))?;
+        asks(channel, Named::Trade(TradeId::Num(id)))?;
         if let Some(last) = listed.last_ids.get_mut(which) {
             *last = Some(id);
         }

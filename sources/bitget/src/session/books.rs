@@ -17,11 +17,18 @@ pub(super) struct Book {
     feed: Option<bool>,
     /// Said once that updates came before a snapshot.
     told: bool,
-    /// A number in it was written with zeros at its end, which the checksum counts and we do not keep.
-    padded: bool,
+    /// Its checksums are told: its snapshot had one, and no number in it was written with zeros at its end, which the
+    /// checksum counts and we do not keep.
+    summed: bool,
 }
 
 impl Book {
+    /// Whether an update of this generation may be passed over unread: it is this book's, and nobody asks how its numbers
+    /// are written.
+    pub fn may_be_passed(&self, third: bool) -> bool {
+        self.feed == Some(third) && !self.summed
+    }
+
     /// As on a new connection.
     pub fn reset(&mut self) {
         *self = Self::default();
@@ -53,8 +60,8 @@ impl Listed {
     /// The checksum of a row, where all numbers of the book are written as we would write them.
     #[inline]
     fn checksum(&mut self, row: BookRow, scratch: &Scratch) -> Option<Checksum> {
-        self.book.padded |= scratch.padded;
-        row.checksum.filter(|_| !self.book.padded)
+        self.book.summed &= !scratch.padded;
+        row.checksum.filter(|_| self.book.summed)
     }
 }
 
@@ -119,7 +126,7 @@ impl BitgetSession {
             }
             b"snapshot" => {
                 listed.book.chain.snapshot(row.seq);
-                listed.book.padded = false;
+                listed.book.summed = row.checksum.is_some();
                 let checksum = listed.checksum(row, &self.scratch);
                 let body = snapshot(BookRow { checksum, ..row }, self.scratch.levels());
                 out.push(Action::Emit(event(&listed.instrument, Channel::Book, row.ts, now, body)));

@@ -1,7 +1,7 @@
 //! Frames of the API before v5, as recordings hold them: named numbers, books without a number.
 
 use super::{BybitSession, Got};
-use crate::parse::{Head, Result, TradeRow, ms, trade_id};
+use crate::parse::{Head, Result, TradeRow, ms};
 use crate::product::Product;
 use crate::rows;
 use crate::ticker::{F, Ticker};
@@ -88,7 +88,7 @@ fn trade(c: &mut Cursor<'_>, (at, instrument): (usize, &Instrument)) -> Result<T
             b"side" => aggressor = Some(side(c)?),
             b"size" => qty = Some(c.qty(instrument.qty_scale)?),
             b"price" => px = Some(c.px(instrument.px_scale)?),
-            b"trade_id" | b"tradeId" => id = Some(trade_id(c)?),
+            b"trade_id" | b"tradeId" => id = Some(c.trade_id()?),
             _ => {
                 c.skip()?;
             }

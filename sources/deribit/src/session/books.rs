@@ -20,6 +20,11 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// Whether the channel of this pace feeds it.
+    pub fn is_fed_at(&self, pace: Pace) -> bool {
+        self.pace == Some(pace)
+    }
+
     /// As on a new connection.
     pub fn reset(&mut self) {
         *self = Self::default();

@@ -83,6 +83,14 @@ impl Book {
         }
     }
 
+    /// Its place in the chain, where it is live by the channel whose books are `pushed`, or are not.
+    pub fn chain(&mut self, pushed: bool) -> Option<&mut Chain> {
+        match &mut self.state {
+            State::Live(chain) if self.pushed == Some(pushed) => Some(chain),
+            _ => None,
+        }
+    }
+
     const fn flying(&self) -> bool {
         matches!(&self.state, State::Waiting(Waiting { asked: Some(_), .. }))
     }

@@ -249,7 +249,7 @@ impl GateSession {
 }
 
 /// `ob.BTC_USDT.400`
-fn pushed_symbol(name: &[u8]) -> Option<&[u8]> {
+pub(super) fn pushed_symbol(name: &[u8]) -> Option<&[u8]> {
     let rest = name.strip_prefix(b"ob.")?;
     let end = rest.iter().rposition(|b| *b == b'.')?;
     rest.get(..end)

@@ -85,7 +85,9 @@ impl Table {
         Self { by_symbol: [empty(), empty(), empty(), empty()], all: Vec::new(), growing }
     }
 
-    fn known(&self, product: Product, symbol: &[u8]) -> Option<usize> {
+    /// The place of a symbol, if it is listed.
+    #[inline]
+    pub fn known(&self, product: Product, symbol: &[u8]) -> Option<usize> {
         self.by_symbol.get(product as usize)?.get(symbol).copied()
     }
 

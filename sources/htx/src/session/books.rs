@@ -52,6 +52,11 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// Whether this subscription feeds it.
+    pub fn is_fed_by(&self, n: usize) -> bool {
+        self.feed == Some(n)
+    }
+
     /// As on a new connection.
     pub fn reset(&mut self) {
         *self = Self::default();

@@ -175,7 +175,7 @@ fn row(c: &mut Cursor<'_>, instrument: &Instrument) -> Result<Row> {
     let (mut id, mut px, mut qty, mut aggressor, mut ts) = (None, None, None, None, None);
     c.object(|c, key| {
         match key {
-            b"tradeId" => id = Some(parse::trade_id(c)?),
+            b"tradeId" => id = Some(c.trade_id()?),
             b"px" => px = Some(c.px(instrument.px_scale)?),
             b"sz" => qty = Some(c.qty(instrument.qty_scale)?),
             b"side" => {

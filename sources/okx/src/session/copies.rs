@@ -20,12 +20,12 @@ impl OkxSession {
                 let (prev, seq) = keys::update(rest)?;
                 let mut next = listed.book.chain;
                 // One that leads back, or nowhere, may be a new count or a sign of life.
-                let follows = prev < seq && next.seq() == Some(prev) && next.live();
-                if !follows || next.update(Some(prev), Some(seq), false) != Step::Apply(Some(prev)) {
+                let [from, to] = [prev, seq].map(|number| i64::try_from(number).ok());
+                let follows = prev < seq && next.seq() == from && next.live();
+                if !follows || next.update(from, to, false) != Step::Apply(from) {
                     return None;
                 }
-                let (prev_seq, seq) = (u64::try_from(prev).ok()?, u64::try_from(seq).ok()?);
-                asks(Named::Delta { prev_seq, seq })?;
+                asks(Named::Delta { prev_seq: prev, seq })?;
                 listed.book.chain = next;
             }
             Kind::Trades => asks(Named::Trade(keys::trade(rest)?))?,

@@ -224,16 +224,16 @@ impl Merge {
     /// Whether another connection was quicker with what a frame of this one would tell; it is counted then.
     pub fn was_told(&mut self, link: LinkId, mark: &Mark, now: Ts) -> bool {
         let key = (mark.instrument, mark.channel);
-        match mark.of {
-            Named::Trade(number) => {
-                let known = self.prints.knows(key, number);
+        match &mark.of {
+            Named::Trade(id) => {
+                let known = self.prints.knows(key, id);
                 if known {
                     self.count(link, |c| c.late += 1);
                 }
                 known
             }
             Named::Delta { prev_seq, seq } => {
-                let first = self.told_at(key, link, (Some(prev_seq), Some(seq)));
+                let first = self.told_at(key, link, (Some(*prev_seq), Some(*seq)));
                 if let Some(first) = first {
                     self.count(link, |c| c.came_late(first, now));
                 }

@@ -111,12 +111,12 @@ impl Session for ScriptSession {
         }
     }
 
-    fn pass_over(&mut self, frame: &[u8], _: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
+    fn pass_over(&mut self, frame: &[u8], _: bool, _: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
         let words: Vec<&str> = std::str::from_utf8(frame).unwrap().split(' ').collect();
         let n = |at: usize| words[at].parse::<u64>().unwrap();
         let (channel, of) = match words[..] {
             ["delta", _, _, "loud"] => (Channel::Book, Named::Delta { prev_seq: n(1), seq: n(2) }),
-            ["trade", _, "loud"] => (Channel::Trades, Named::Trade(n(1))),
+            ["trade", _, "loud"] => (Channel::Trades, Named::Trade(TradeId::Num(n(1)))),
             _ => return false,
         };
         told(Mark { instrument: instrument().id, channel, of })
