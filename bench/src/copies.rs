@@ -35,13 +35,7 @@ impl Session for Reader {
         self.session.on(input, now, out);
     }
 
-    fn pass_over(
-        &mut self,
-        frame: &[u8],
-        binary: bool,
-        now: Ts,
-        told: &mut dyn FnMut(Mark) -> bool,
-    ) -> bool {
+    fn pass_over(&mut self, frame: &[u8], binary: bool, now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
         let passed = self.keys && self.session.pass_over(frame, binary, now, told);
         PASSED.fetch_add(usize::from(passed), Ordering::Relaxed);
         passed

@@ -5,7 +5,8 @@
 mod copies;
 
 pub use copies::{
-    damaged_frames_may_be_passed_over, what_is_passed_over_is_as_if_read, what_was_heard_may_be_passed_over,
+    Passed, copies_are_passed_over, damaged_frames_may_be_passed_over, what_is_passed_over_is_as_if_read,
+    what_was_heard_may_be_passed_over,
 };
 
 use crate::{

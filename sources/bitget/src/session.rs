@@ -92,13 +92,7 @@ impl Session for BitgetSession {
         }
     }
 
-    fn pass_over(
-        &mut self,
-        frame: &[u8],
-        binary: bool,
-        now: Ts,
-        told: &mut dyn FnMut(Mark) -> bool,
-    ) -> bool {
+    fn pass_over(&mut self, frame: &[u8], binary: bool, now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
         // What is due is done with the next input that is read.
         let passed = !binary && !self.lanes.pending && self.copied(frame, told).is_some();
         if passed {

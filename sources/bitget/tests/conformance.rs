@@ -37,3 +37,8 @@ fn damaged_frames_never_panic_and_unknown_keys_harm_nothing() {
         conformance::an_unknown_key_is_noticed_and_harms_nothing(&Bitget, talk);
     });
 }
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Bitget, &[Channel::Trades, Channel::Book]);
+}

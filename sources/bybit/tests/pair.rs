@@ -299,3 +299,8 @@ fn any_mix_of_faults_ends_with_the_venues_books() {
         settle(&mut pair, 400_000);
     }
 }
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Bybit, &[Channel::Trades, Channel::Book]);
+}

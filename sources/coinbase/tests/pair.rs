@@ -4,7 +4,7 @@
 use coinbase::Coinbase;
 use model::{Channel, Ts};
 use source::pair::{Fate, Pair, START};
-use source::{Options, SimControl, SimSetup, Source, Want};
+use source::{Options, SimControl, SimSetup, Source, Want, conformance};
 
 fn setup(seed: u64) -> SimSetup {
     SimSetup { seed, start: START, instruments: 3, moves_per_s: 200, ..SimSetup::default() }
@@ -307,4 +307,9 @@ fn frames_of_a_recording_are_told_apart_and_numbered_for_each_client() {
         sim.renumber(Peer(1), &mut frame);
         assert!(String::from_utf8_lossy(&frame).contains(expected));
     }
+}
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Coinbase, &[Channel::Trades]);
 }

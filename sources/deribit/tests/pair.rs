@@ -4,7 +4,7 @@
 use deribit::Deribit;
 use model::{Body, Channel, LaneFact};
 use source::pair::{Fate, Pair, START};
-use source::{Fault, Login, Options, SimControl, SimSetup, Source, Want};
+use source::{Fault, Login, Options, SimControl, SimSetup, Source, Want, conformance};
 
 fn setup(seed: u64) -> SimSetup {
     SimSetup { seed, start: START, moves_per_s: 200, ..SimSetup::default() }
@@ -302,4 +302,9 @@ fn any_mix_of_faults_ends_with_the_venues_books() {
         pair.control(SimControl::RefuseSubscriptions(0));
         settle(&mut pair, 200_000);
     }
+}
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Deribit, &[Channel::Trades, Channel::Book]);
 }

@@ -34,3 +34,8 @@ fn the_same_inputs_give_the_same_actions_and_unknown_keys_harm_nothing() {
 fn damaged_frames_never_panic() {
     each(|talk| conformance::damaged_frames_never_panic(&Gate, talk, 7, 20_000));
 }
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Gate, &[Channel::Trades, Channel::Book]);
+}

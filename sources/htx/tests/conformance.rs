@@ -57,3 +57,8 @@ fn unknown_keys_are_noticed_and_harm_nothing() {
     );
     conformance::an_unknown_key_is_noticed_and_harms_nothing(&Htx, &talk);
 }
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Htx, &[Channel::Trades, Channel::Book]);
+}

@@ -38,3 +38,8 @@ fn the_same_inputs_give_the_same_actions_and_damage_never_panics() {
     conformance::an_unknown_key_is_noticed_and_harms_nothing(&Kraken, &talk);
     conformance::damaged_frames_never_panic(&Kraken, &talk, 7, 60_000);
 }
+
+#[test]
+fn what_another_connection_told_is_passed_over_as_if_it_had_been_read() {
+    conformance::copies_are_passed_over(&Kraken, &[Channel::Trades, Channel::Book]);
+}

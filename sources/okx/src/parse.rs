@@ -310,4 +310,3 @@ pub fn trades(c: &mut Cursor<'_>, instrument: &Arc<Instrument>, sink: &mut Sink<
         Ok(())
     })
 }
-

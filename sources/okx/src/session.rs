@@ -100,13 +100,7 @@ impl Session for OkxSession {
         }
     }
 
-    fn pass_over(
-        &mut self,
-        frame: &[u8],
-        binary: bool,
-        now: Ts,
-        told: &mut dyn FnMut(Mark) -> bool,
-    ) -> bool {
+    fn pass_over(&mut self, frame: &[u8], binary: bool, now: Ts, told: &mut dyn FnMut(Mark) -> bool) -> bool {
         // What is due is done with the next input that is read.
         let passed = !binary && !self.lanes.pending && self.copied(frame, told).is_some();
         if passed {

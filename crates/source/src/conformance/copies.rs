@@ -2,20 +2,27 @@
 
 use super::{Heard, Said, frame};
 use crate::{Action, Input, Mark, Named, Shard, Source};
-use model::{Body, Event, Ts};
+use model::{Body, Channel, Event, Ts};
+use std::collections::BTreeMap;
+
+/// How many frames were passed over, by what they told.
+pub type Passed = BTreeMap<Channel, usize>;
+
+/// Fewer frames of a channel than this show little.
+const SHOWS: usize = 50;
 
 /// A session that passes over frames here and there, by luck from a seed, says of all others what a session says that
-/// reads every frame, and at the end loses the same books; and what it passes over tells what its mark says. Gives how
-/// many frames were passed over. Unknown names are left out: each is told once, by whoever reads it first.
+/// reads every frame, and at the end loses the same books; and what it passes over tells what its mark says. Unknown
+/// names are left out: each is told once, by whoever reads it first.
 pub fn what_is_passed_over_is_as_if_read<'a>(
     source: &dyn Source,
     shard: &Shard,
     inputs: impl IntoIterator<Item = (Ts, Input<'a>)>,
     seed: u64,
-) -> usize {
+) -> Passed {
     let mut rng = fastrand::Rng::with_seed(seed);
     let (mut whole, mut quick) = (source.session(shard), source.session(shard));
-    let (mut said, mut passed_over, mut last) = (Vec::new(), 0, Ts::default());
+    let (mut said, mut passed_over, mut last) = (Vec::new(), Passed::new(), Ts::default());
     for (now, input) in inputs {
         last = now;
         said.clear();
@@ -32,8 +39,8 @@ pub fn what_is_passed_over_is_as_if_read<'a>(
             if let Some(mark) = marks.first() {
                 assert!(tells(&said, mark), "{mark:?} is not {said:?}");
             }
-            if passed {
-                passed_over += 1;
+            if let Some(mark) = marks.first().filter(|_| passed) {
+                *passed_over.entry(mark.channel).or_default() += 1;
                 // A definition that the other connection widened is told by the runner.
                 for event in said.iter().filter_map(defined) {
                     quick.on(Input::Define(&event.instrument), now, &mut Vec::new());
@@ -44,7 +51,7 @@ pub fn what_is_passed_over_is_as_if_read<'a>(
         let mut ours = Vec::new();
         quick.on(input, now, &mut ours);
         ours.retain(|action| !matches!(action, Action::Unknown(_)));
-        assert_eq!(ours, said, "after {passed_over} frames that were passed over");
+        assert_eq!(ours, said, "after frames that were passed over: {passed_over:?}");
     }
     let [whole, quick] = [whole, quick].map(|mut session| {
         let mut out = Vec::new();
@@ -56,9 +63,25 @@ pub fn what_is_passed_over_is_as_if_read<'a>(
 }
 
 /// As [`what_is_passed_over_is_as_if_read`], for what a session heard from its simulator.
-pub fn what_was_heard_may_be_passed_over(source: &dyn Source, heard: &Heard, seed: u64) -> usize {
+pub fn what_was_heard_may_be_passed_over(source: &dyn Source, heard: &Heard, seed: u64) -> Passed {
     let inputs = heard.inputs.iter().map(|(now, said)| (*now, said.input()));
     what_is_passed_over_is_as_if_read(source, &heard.shard, inputs, seed)
+}
+
+/// Of what a source's sessions hear in three conversations just these channels may be passed over, and each is.
+pub fn copies_are_passed_over(source: &dyn Source, of: &[Channel]) {
+    let mut all = Passed::new();
+    for seed in 1..4 {
+        for heard in &super::converse(source, seed, 30_000).heard {
+            damaged_frames_may_be_passed_over(source, heard, seed, 5_000);
+            for (channel, count) in what_was_heard_may_be_passed_over(source, heard, seed) {
+                *all.entry(channel).or_default() += count;
+            }
+        }
+    }
+    let shown: Vec<_> =
+        all.iter().filter(|(_, count)| **count > SHOWS).map(|(channel, _)| *channel).collect();
+    assert!(shown == of && all.len() == of.len(), "passed over: {all:?}");
 }
 
 /// Among damaged frames nothing panics, and one that is passed over was asked about.
@@ -72,7 +95,9 @@ pub fn damaged_frames_may_be_passed_over(source: &dyn Source, heard: &Heard, see
     }
     let frames: Vec<_> = heard.inputs.iter().filter_map(frame).collect();
     for _ in 0..tries {
-        let Some((now, bytes, binary)) = frames.get(rng.usize(0..frames.len().max(1))).copied() else { return };
+        let Some((now, bytes, binary)) = frames.get(rng.usize(0..frames.len().max(1))).copied() else {
+            return;
+        };
         let (damaged, mut asked) = (super::damage(bytes, &mut rng), false);
         let passed = session.pass_over(&damaged, binary, now, &mut |_| {
             asked = true;
@@ -93,7 +118,9 @@ fn tells(said: &[Action], mark: &Mark) -> bool {
                 Body::Trade(trade) => Some(Named::Trade(trade.id.clone())),
                 _ => None,
             };
-            event.instrument.id == mark.instrument && event.channel == mark.channel && named.as_ref() == Some(&mark.of)
+            event.instrument.id == mark.instrument
+                && event.channel == mark.channel
+                && named.as_ref() == Some(&mark.of)
         }
         Action::Control(_) => matches!(mark.of, Named::Trade(_)),
         _ => false,
