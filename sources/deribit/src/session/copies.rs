@@ -24,7 +24,10 @@ impl DeribitSession {
                 }
                 let (prev_seq, seq) = change(scan)?;
                 let mut next = listed.book.chain;
-                let Step::Apply(_) = next.change(prev_seq, seq) else { return None };
+                // One that leads back may be a new count.
+                if prev_seq >= seq || next.change(prev_seq, seq) != Step::Apply(prev_seq) {
+                    return None;
+                }
                 let of = Named::Delta { prev_seq, seq };
                 told(Mark { instrument: listed.instrument.id, channel: Channel::Book, of }).then_some(())?;
                 listed.book.chain = next;

@@ -21,7 +21,9 @@ impl HtxSession {
             kind @ (Kind::Mbp | Kind::HighFreq) if listed.book.is_fed_by(n) => {
                 let (prev, seq) = if kind == Kind::Mbp { change(tick)? } else { version(tick)? };
                 let mut next = listed.book.chain;
+                // One that leads back may be a new count.
                 let Step::Apply(prev_seq) = next.update(prev, seq) else { return None };
+                (prev_seq < seq).then_some(())?;
                 asks(Channel::Book, Named::Delta { prev_seq, seq })?;
                 listed.book.chain = next;
             }
