@@ -7,10 +7,10 @@ use feed::{Context, SourceConfig, run_source};
 use model::{Body, Channel, Event, Flags, Instrument, InstrumentKind, Stamp, Trade, TradeId, Ts};
 use sim::Host;
 use source::{
-    Action, ChannelSpec, End, Endpoint, Input, Malformed, Options, Rate, Request, Session, Shard, Sim,
+    Action, ChannelSpec, End, Endpoint, Input, Malformed, Options, Peer, Rate, Request, Session, Shard, Sim,
     SimAction, SimBook, SimControl, SimInput, SimSetup, Source, Spec, Want, What,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -69,7 +69,10 @@ impl Source for Lines {
         })
     }
     fn sim(&self, _: &SimSetup) -> Box<dyn Sim> {
-        Box::new(LinesSim)
+        Box::new(LinesSim::default())
+    }
+    fn greeting(&self, _: usize) -> Vec<Vec<u8>> {
+        vec![b"hi\n".to_vec()]
     }
     fn cut(&self, _: usize, _: End, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         if bytes.first() == Some(&b'!') {
@@ -113,7 +116,11 @@ impl Session for LinesSession {
     }
 }
 
-struct LinesSim;
+/// Lists nothing to who has not greeted it.
+#[derive(Default)]
+struct LinesSim {
+    greeted: BTreeSet<Peer>,
+}
 
 impl Sim for LinesSim {
     fn on(&mut self, input: SimInput<'_>, _: Ts, out: &mut Vec<SimAction>) {
@@ -126,7 +133,11 @@ impl Sim for LinesSim {
                 send(peer, ": b\n");
             }
             SimInput::Frame { peer, bytes } => match bytes {
-                b"list 0\n" => send(peer, "BYT\n"),
+                b"hi\n" => {
+                    self.greeted.insert(peer);
+                    send(peer, "hello\n");
+                }
+                b"list 0\n" if self.greeted.contains(&peer) => send(peer, "BYT\n"),
                 b"list 1\n" => send(peer, "EVT\n"),
                 b"tell\n" => {
                     // Three frames in two pieces, and then bytes that can begin no frame.

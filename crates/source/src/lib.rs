@@ -75,6 +75,12 @@ pub trait Source: Sync {
         Err(Malformed { at: 0, what: What::Rule("the source has no streams of bytes") })
     }
 
+    /// The frames that a new connection for requests begins with, where [`Endpoint::rest`] is `tcp://`: each is answered by
+    /// one, which nobody reads. Sessions greet by themselves.
+    fn greeting(&self, _endpoint: usize) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
     /// Whether the venue lets go of a client at this endpoint that does not read what it pushes. Such a connection is read
     /// at any time: while a lossless reader is full, of each lane only the newest event is kept, and what was lost is told
     /// as a gap. Only where every event is whole by itself, no deltas.
@@ -137,7 +143,8 @@ pub struct Endpoint {
     ///   [`Source::cut`].
     pub ws: &'static str,
     /// Where requests go: scheme and host without a path. With `tcp://` (one or several, as above) a path is a request
-    /// frame in hexadecimal digits, and its answer, status 200, is the one frame that comes back.
+    /// frame in hexadecimal digits, and its answer, status 200, is the one frame that comes back; a connection begins with
+    /// [`Source::greeting`].
     pub rest: &'static str,
     /// How often a connection may be opened.
     pub connects: Rate,

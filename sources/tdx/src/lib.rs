@@ -12,6 +12,7 @@ mod session;
 pub mod sim;
 pub mod time;
 
+use codec::Query;
 use codec::frame::{AnswerFrame, RequestFrame};
 use model::{Channel, Instrument, Proof, SourceName};
 use source::{
@@ -95,6 +96,11 @@ impl Source for Tdx {
             End::Client => RequestFrame::cut(bytes),
             End::Venue => AnswerFrame::cut(bytes),
         }
+    }
+
+    /// Since September 2026 most servers answer nothing to who has not greeted them.
+    fn greeting(&self, _endpoint: usize) -> Vec<Vec<u8>> {
+        Query::Hello(1).frame(1).into_iter().collect()
     }
 
     fn recognises(&self, url: Option<&str>, frame: &[u8]) -> bool {

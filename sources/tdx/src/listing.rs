@@ -13,25 +13,39 @@ const SHANGHAI_INDEX: (&str, &str) = ("999999", "000001");
 
 /// A query as a request: the frame in hexadecimal digits.
 pub fn request(query: &Query) -> Request {
-    let frame = query.frame(1).unwrap_or_default();
-    let path = frame.iter().fold(String::from("/"), |mut path, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            path.extend(char::from_digit(u32::from(digit), 16));
-        }
-        path
-    });
-    Request { endpoint: 0, path, weight: 1 }
+    numbered(query, 1)
+}
+
+/// As [`request`], with the number that servers since September 2026 look at.
+pub fn marked(query: &Query) -> Request {
+    numbered(query, query.mark())
+}
+
+fn numbered(query: &Query, seq: u32) -> Request {
+    let frame = query.frame(seq).unwrap_or_default();
+    Request { endpoint: 0, path: format!("/{}", hex(&frame)), weight: 1 }
+}
+
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 /// The query of a request; `None` where the path is none.
 pub fn query(path: &str) -> Option<Query> {
+    let frame = frame_of(path)?;
+    let frame = RequestFrame::read(&frame).ok()?;
+    Query::read(frame.command, frame.payload).ok()
+}
+
+/// The bytes of a request's frame; `None` where the path is not in hexadecimal digits.
+pub fn frame_of(path: &str) -> Option<Vec<u8>> {
     let digits = path.rsplit('/').next()?.as_bytes();
     let (pairs, rest) = digits.as_chunks::<2>();
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    let frame = pairs.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())?;
-    let frame = RequestFrame::read(&frame).ok()?;
-    Query::read(frame.command, frame.payload).ok()
+    pairs.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
 }
 
 /// The first page of each market.

@@ -2,10 +2,11 @@
 
 use crate::codec::bars::category;
 use crate::codec::query::Page;
+use crate::codec::session::LEVEL;
 use crate::codec::trades::{Trade, side};
-use crate::codec::{self, Answer, BarsQuery, Query};
+use crate::codec::{self, Answer, BarsQuery, Query, STUB};
 use crate::emit::{self, Scale, event};
-use crate::listing::{answer, request};
+use crate::listing::{answer, marked, request};
 use crate::{NAME, disk};
 use model::ashare::{Code, calendar, instant, local};
 use model::{Body, Channel, Date, Event, Instrument, InstrumentKind, Ts};
@@ -78,10 +79,40 @@ struct Of {
     scale: Scale,
 }
 
+/// In which way a server is asked for the past: as ever, and after a stub with the login of September 2026 before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Asking {
+    #[default]
+    Plain,
+    Login,
+    Marked,
+}
+
+impl Asking {
+    fn request(self, query: &Query) -> Request {
+        match self {
+            Self::Plain => request(query),
+            Self::Login => marked(&Query::Login(LEVEL.to_vec())),
+            Self::Marked => marked(query),
+        }
+    }
+
+    /// The answer to `query`; `None` where it is to be asked again.
+    fn answer(&mut self, query: &Query, body: &[u8]) -> Result<Option<Answer>, Malformed> {
+        match (*self, answer(query, body)) {
+            (Self::Login, _) => *self = Self::Marked,
+            (Self::Plain, Err(STUB)) => *self = Self::Login,
+            (_, read) => return read.map(Some),
+        }
+        Ok(None)
+    }
+}
+
 /// Bars: read from the newest backwards until the part begins, then handed out at once, as pages are counted from the end.
 struct Bars {
     of: Of,
     past: Past,
+    asking: Asking,
     category: u16,
     /// How many of the newest were read.
     start: u16,
@@ -94,7 +125,16 @@ struct Bars {
 impl Bars {
     fn new(of: Of, category: u16, past: Past) -> Self {
         let reached = past.from;
-        Self { of, past, category, start: 0, pages: Vec::new(), reached, done: false }
+        Self {
+            of,
+            past,
+            asking: Asking::default(),
+            category,
+            start: 0,
+            pages: Vec::new(),
+            reached,
+            done: false,
+        }
     }
 
     fn query(&self) -> Query {
@@ -105,11 +145,12 @@ impl Bars {
 
 impl History for Bars {
     fn request(&mut self) -> Option<Request> {
-        (!self.done).then(|| request(&self.query()))
+        (!self.done).then(|| self.asking.request(&self.query()))
     }
 
     fn take(&mut self, body: &[u8], now: Ts) -> Result<Vec<Event>, Malformed> {
-        let Answer::Bars(all) = answer(&self.query(), body)? else { return Ok(Vec::new()) };
+        let query = self.query();
+        let Some(Answer::Bars(all)) = self.asking.answer(&query, body)? else { return Ok(Vec::new()) };
         let (mut page, mut begun) = (Vec::new(), all.is_empty());
         for wire in &all {
             let (mut bar, end) = emit::bar(wire, self.category, self.of.scale, self.of.code)?;
@@ -152,6 +193,7 @@ impl History for Bars {
 struct Trades {
     of: Of,
     past: Past,
+    asking: Asking,
     day: Date,
     start: u16,
     rows: Vec<Trade>,
@@ -160,7 +202,7 @@ struct Trades {
 impl Trades {
     fn new(of: Of, past: Past) -> Self {
         let day = local(past.from).0;
-        let mut this = Self { of, past, day, start: 0, rows: Vec::new() };
+        let mut this = Self { of, past, asking: Asking::default(), day, start: 0, rows: Vec::new() };
         this.skip();
         this
     }
@@ -180,11 +222,12 @@ impl Trades {
 
 impl History for Trades {
     fn request(&mut self) -> Option<Request> {
-        (self.reached() < self.past.to).then(|| request(&self.query()))
+        (self.reached() < self.past.to).then(|| self.asking.request(&self.query()))
     }
 
     fn take(&mut self, body: &[u8], now: Ts) -> Result<Vec<Event>, Malformed> {
-        let Answer::Trades(_, rows) = answer(&self.query(), body)? else { return Ok(Vec::new()) };
+        let query = self.query();
+        let Some(Answer::Trades(_, rows)) = self.asking.answer(&query, body)? else { return Ok(Vec::new()) };
         let read = u16::try_from(rows.len()).unwrap_or(TRADES);
         let further = self.start.checked_add(read).filter(|_| read == TRADES);
         let all = [&rows[..], &self.rows].concat();

@@ -3,13 +3,15 @@
 //! After any disorder the connection is given up, as answers cannot be set right again.
 
 mod line;
+mod manner;
 mod read;
 mod rounds;
 mod stock;
 
 use crate::codec::frame::AnswerFrame;
 use crate::codec::{Answer, Query};
-use line::Line;
+use line::{Heard, Line};
+use manner::{How, Manner};
 use model::ashare::{Phase, Section, calendar, local};
 use model::{Channel, Date, InstrumentId, LaneFact, Proof, Ts};
 use rounds::{KINDS, Kind, Rounds};
@@ -56,6 +58,10 @@ pub struct TdxSession {
     places: BTreeMap<crate::codec::Code, usize>,
     line: Line,
     rounds: Rounds,
+    /// How this connection's server wants to be asked.
+    manner: Manner,
+    /// What it calls itself.
+    server: String,
     /// The server's time less ours, in ns.
     ahead: i64,
     /// The trading day that the server told.
@@ -78,6 +84,8 @@ impl TdxSession {
             places: BTreeMap::new(),
             line: Line::default(),
             rounds: Rounds::default(),
+            manner: Manner::default(),
+            server: String::new(),
             ahead: 0,
             day: None,
             beat: Ts(0),
@@ -182,23 +190,19 @@ impl TdxSession {
         self.greeted = false;
         self.line = Line::default();
         self.rounds = Rounds::default();
+        self.manner = Manner::default();
         for stock in &mut self.stocks {
             stock.lost();
         }
     }
 
-    /// What is due: questions, heartbeats, and giving up on a server that does not answer.
+    /// What is due: questions, heartbeats, and what follows where a server does not answer.
     fn chores(&mut self, now: Ts, out: &mut Vec<Action>) {
         if let Some((query, waited)) = self.line.overdue(now) {
-            let why = if self.greeted {
-                format!("command {:04x} was not answered for {waited} ms", query.command())
-            } else {
-                "the server does not answer the greeting: it is none of this protocol, or of the one of September 2026"
-                    .to_owned()
-            };
-            self.open = false;
-            out.push(Action::Close { fault: Fault::Stale, why });
-            return;
+            self.unanswered(&query, How::Late(waited), now, out);
+            if !self.open {
+                return;
+            }
         }
         if self.greeted {
             if now.ms_since(self.beat) >= HEARTBEAT_MS.cast_signed() {
@@ -240,34 +244,35 @@ impl TdxSession {
             self.recorded(bytes, command, now, out);
             return;
         }
-        let Some(asked) = self.line.answered(seq, command) else {
-            if command == (Query::Refresh(Vec::new())).command() {
-                out.push(Action::Control("a push that was not asked for"));
-                return;
+        let asked = match self.line.answered(seq, command) {
+            Heard::Answer(asked, passed) => {
+                // Of a command that is answered for another code, the code is not known here.
+                let command = asked.query.command();
+                for passed in passed.iter().filter(|passed| passed.query.command() != command) {
+                    self.unanswered(&passed.query, How::Passed, now, out);
+                }
+                asked
             }
-            let why =
-                format!("an answer to command {command:04x}, number {seq}, which is not the next one due");
-            self.open = false;
-            out.push(Action::Close { fault: Fault::Protocol, why });
-            return;
+            Heard::Late => return out.push(Action::Control("an answer that came too late")),
+            Heard::Stranger if command == (Query::Refresh(Vec::new())).command() => {
+                return out.push(Action::Control("a push that was not asked for"));
+            }
+            Heard::Stranger => {
+                let why = format!(
+                    "an answer to command {command:04x}, number {seq}, which is not the next one due"
+                );
+                return self.close(Fault::Protocol, why, out);
+            }
         };
         match AnswerFrame::read(bytes) {
             Ok(frame) => self.body(&asked.query, &frame.body, now, out),
             Err(fault) => {
                 out.push(Action::Malformed(fault));
                 if !self.greeted {
-                    self.give_up(out);
+                    self.give_up("a frame that cannot be read", out);
                 }
             }
         }
-    }
-
-    /// The greeting was answered by something else.
-    fn give_up(&mut self, out: &mut Vec<Action>) {
-        self.open = false;
-        let why =
-            "the server answers the greeting neither by this protocol nor by one that is known".to_owned();
-        out.push(Action::Close { fault: Fault::Refused, why });
     }
 
     fn body(&mut self, query: &Query, body: &[u8], now: Ts, out: &mut Vec<Action>) {
@@ -277,13 +282,23 @@ impl TdxSession {
             self.longer.push(query.command());
             out.push(Action::Unknown(format!("{:04x}.tail", query.command())));
         }
-        if read.faults.contains(&crate::codec::STUB) {
-            self.refused(query, now, out);
+        if read.faults.contains(&crate::codec::STUB)
+            && let Some(stub) = body.first_chunk()
+        {
+            self.unanswered(query, How::Stub(*stub), now, out);
             return;
         }
+        self.manner.silences = 0;
         match (query, read.answer) {
             (Query::Hello(_), Answer::Hello(hello)) if read.faults.is_empty() => self.greet(&hello, now, out),
-            (Query::Hello(_), _) => self.give_up(out),
+            (Query::Hello(_), _) => {
+                let head = crate::listing::hex(body.get(..8).unwrap_or(body));
+                self.give_up(&format!("{} bytes that begin with {head}", body.len()), out);
+            }
+            (Query::Login(_), _) => {
+                self.manner.tip = crate::codec::session::tip(body);
+                out.push(Action::Control("login"));
+            }
             (_, Answer::Heartbeat(day)) if read.faults.is_empty() => {
                 out.push(Action::Control("heartbeat"));
                 self.trading_day(day);
@@ -294,6 +309,7 @@ impl TdxSession {
 
     fn greet(&mut self, hello: &crate::codec::session::Hello, now: Ts, out: &mut Vec<Action>) {
         self.greeted = true;
+        self.server = hello.name.get();
         let (year, month, day, hour, minute, second) = hello.clock;
         let ms = ((i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second)) * 1000;
         let date = Date::new(i32::from(year), month, day);
@@ -312,22 +328,6 @@ impl TdxSession {
             self.rounds = Rounds::default();
         }
         self.day = Some(day);
-    }
-
-    /// The server no longer answers a command: it is not asked again on this connection.
-    fn refused(&mut self, query: &Query, now: Ts, out: &mut Vec<Action>) {
-        let Some(kind) = Kind::of(query) else { return self.give_up(out) };
-        if !self.rounds.refuse(kind) {
-            return;
-        }
-        self.line.forget(kind);
-        for stock in &self.stocks {
-            for channel in kind.channels().iter().filter(|channel| stock.channels.contains(channel)) {
-                let words =
-                    "the server answers this command by a stub: it speaks a protocol that is not known";
-                stock.fact(*channel, LaneFact::Refused(words.into()), now, out);
-            }
-        }
     }
 }
 

@@ -5,9 +5,11 @@ mod answers;
 mod company;
 mod series;
 
-use crate::codec::frame::{ANSWER_HEAD, AnswerFrame, RequestFrame};
+use crate::codec::frame::{ANSWER_HEAD, AnswerFrame, MARK, RequestFrame};
+use crate::codec::session::LEVEL;
+use crate::codec::text::Text;
 use crate::codec::{Answer, Query};
-use crate::listing::query;
+use crate::listing::frame_of;
 use model::Ts;
 use source::ashare::{Clock, Market};
 use source::{Peer, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup};
@@ -44,14 +46,45 @@ pub enum Manner {
     Breaks(u32),
     /// Quotes have four numbers after their levels that are zero elsewhere, as in 2018.
     Of2018,
-    /// All but the greeting and quotes is answered by a stub of two bytes, as in September 2026.
+    /// Bars, minutes, trades and actions are answered by a stub of two bytes, whatever the login.
     Stubs,
+    /// As servers since September 2026: lists and companies are for all; prices, bars and trades want the login of
+    /// [`LEVEL`](crate::codec::session::LEVEL), and bars the mark of their requests. What is refused is answered by a stub, or
+    /// not at all.
+    Changed {
+        /// Whether by a stub.
+        stubs: bool,
+    },
+    /// Quotes come by `0530` alone: `053e` and `054c` are not answered.
+    Single,
+    /// Prices, bars, trades and actions are not answered, whatever the login.
+    Hollow,
+    /// Every second connection meets a server as [`Manner::Changed`] with stubs, as where several stand behind one address.
+    Mixed,
 }
+
+impl Manner {
+    /// What a connection meets.
+    fn of(self, peer: Peer) -> Self {
+        match self {
+            Self::Mixed if peer.0.is_multiple_of(2) => Self::Changed { stubs: true },
+            Self::Mixed => Self::Good,
+            _ => self,
+        }
+    }
+}
+
+/// What a stub says: 800 records, and none, as recorded on 2026-09-19.
+const STUB: [u8; 2] = [0x20, 0x03];
+/// What is said to the login of another terminal, as recorded in July 2026.
+const NO_FIT: &str = "客户端与行情主站不匹配,不能使用!";
 
 #[derive(Clone, Copy, Debug)]
 struct Client {
     heard: Ts,
     answers: u32,
+    /// Whether it has logged in as [`LEVEL`](crate::codec::session::LEVEL).
+    level: bool,
 }
 
 /// The venue.
@@ -60,6 +93,8 @@ pub struct TdxSim {
     clock: Clock,
     manner: Manner,
     peers: BTreeMap<Peer, Client>,
+    /// Whether those who ask by requests have logged in.
+    level: bool,
     /// Where the market's time stands still.
     paused: Option<Ts>,
     /// How many slots late quotes are.
@@ -81,6 +116,7 @@ impl TdxSim {
             clock,
             manner,
             peers: BTreeMap::new(),
+            level: false,
             paused: None,
             late: 0,
             mute: 0,
@@ -105,11 +141,11 @@ impl TdxSim {
         Ts(time.0.saturating_sub(behind).max(self.clock.start().0))
     }
 
-    /// The frame that answers another; `None` where the venue says nothing.
-    fn answer(&mut self, request: &[u8], now: Ts) -> Option<Vec<u8>> {
+    /// The frame that answers another; `None` where the venue says nothing. `level` is whether that client has logged in.
+    fn answer(&mut self, request: &[u8], manner: Manner, level: &mut bool, now: Ts) -> Option<Vec<u8>> {
         let frame = RequestFrame::read(request).ok()?;
         let asked = Query::read(frame.command, frame.payload).ok()?;
-        if self.mute > 0 || self.manner == Manner::Silent {
+        if self.mute > 0 || manner == Manner::Silent {
             self.mute = self.mute.saturating_sub(1);
             return None;
         }
@@ -117,17 +153,18 @@ impl TdxSim {
             return None;
         }
         self.market.advance(self.time(now));
-        let body = match (self.manner, &asked) {
-            (
-                Manner::Stubs,
-                Query::Hello(_) | Query::Heartbeat | Query::Login(_) | Query::Quotes(_) | Query::List(..),
-            ) => None,
-            (Manner::Stubs, _) => Some(vec![1, 0]),
-            _ => None,
-        };
-        let body = match body {
-            Some(stub) => stub,
-            None => self.told(&asked)?.body(&asked).ok()?,
+        let refused = refused(manner, &asked, frame.seq, *level);
+        if refused == Some(false) {
+            return None;
+        }
+        let body = match &asked {
+            _ if refused.is_some() => STUB.to_vec(),
+            Query::Login(block) if matches!(manner, Manner::Changed { .. }) => {
+                *level = block == &LEVEL;
+                let tip = Text::<50>::of(if *level { "" } else { NO_FIT });
+                [&[0; 3][..], &tip.0, &[0; 126]].concat()
+            }
+            _ => self.told(&asked)?.body(&asked).ok()?,
         };
         AnswerFrame { seq: frame.seq, command: frame.command, body }.bytes(PACK_FROM).ok()
     }
@@ -148,13 +185,17 @@ impl TdxSim {
         let Some(client) = self.peers.get_mut(&peer) else { return };
         client.heard = now;
         client.answers += 1;
-        let answers = client.answers;
+        let (answers, mut level) = (client.answers, client.level);
         if self.limit > 0 {
             self.limit -= 1;
             self.close(peer, out);
             return;
         }
-        let Some(mut frame) = self.answer(bytes, now) else { return };
+        let answer = self.answer(bytes, self.manner.of(peer), &mut level, now);
+        if let Some(client) = self.peers.get_mut(&peer) {
+            client.level = level;
+        }
+        let Some(mut frame) = answer else { return };
         let broken = matches!(self.manner, Manner::Breaks(every) if answers.is_multiple_of(every.max(1)));
         if broken {
             frame.truncate(ANSWER_HEAD + (frame.len() - ANSWER_HEAD) / 2);
@@ -171,21 +212,54 @@ impl TdxSim {
     }
 }
 
+/// Whether a server of this manner refuses a command, and then whether by a stub.
+fn refused(manner: Manner, asked: &Query, seq: u32, level: bool) -> Option<bool> {
+    let always = matches!(
+        asked,
+        Query::Hello(_)
+            | Query::Heartbeat
+            | Query::Login(_)
+            | Query::Count(..)
+            | Query::ListOld(..)
+            | Query::List(..)
+            | Query::Finance(_)
+            | Query::FileMeta(_)
+            | Query::FilePart(..)
+            | Query::Company(_)
+            | Query::CompanyText(..)
+    );
+    match manner {
+        _ if always => None,
+        Manner::Stubs => (!matches!(asked, Query::Quotes(_))).then_some(true),
+        Manner::Hollow => Some(false),
+        Manner::Single => matches!(asked, Query::Quotes(_) | Query::Tops(_)).then_some(false),
+        Manner::Changed { stubs } => {
+            let marked = seq == MARK || !matches!(asked, Query::Bars(_) | Query::BarsPlain(_));
+            (!level || !marked).then_some(stubs)
+        }
+        _ => None,
+    }
+}
+
 impl Sim for TdxSim {
     fn on(&mut self, input: SimInput<'_>, now: Ts, out: &mut Vec<SimAction>) {
         match input {
             SimInput::Open { peer, .. } => {
-                self.peers.insert(peer, Client { heard: now, answers: 0 });
+                self.peers.insert(peer, Client { heard: now, answers: 0, level: false });
             }
             SimInput::Frame { peer, bytes } => self.heard(peer, bytes, now, out),
             SimInput::Closed { peer } => {
                 self.peers.remove(&peer);
             }
             SimInput::Request { request, path, .. } => {
-                let asked = query(path).and_then(|asked| asked.frame(1).ok());
+                let asked = frame_of(path);
                 let limited = self.limit > 0;
                 self.limit = self.limit.saturating_sub(1);
-                let frame = asked.filter(|_| !limited).and_then(|asked| self.answer(&asked, now));
+                let mut level = self.level;
+                let frame = asked
+                    .filter(|_| !limited)
+                    .and_then(|asked| self.answer(&asked, self.manner, &mut level, now));
+                self.level = level;
                 // Over a socket a request that is not answered runs into its time; here that is told at once.
                 let status = if frame.is_some() { 200 } else { 504 };
                 out.push(SimAction::Reply {

@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use model::ashare::{code, local};
-use model::{Body, Channel, Event, LaneFact, Ts};
+mod talk;
+
+use model::ashare::local;
+use model::{Body, Channel, Event, LaneFact};
 use source::ashare::{Kind, Market};
 use source::conformance::{self, Conversation};
-use source::pair::START;
-use source::{Action, Input, Options, Peer, Sim, SimAction, SimInput, SimSetup, Source, Want};
+use source::{Input, Want};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use talk::Talk;
 use tdx::Tdx;
-use tdx::sim::{Manner, TdxSim};
+use tdx::sim::Manner;
 
 #[test]
 fn the_source_holds_what_every_source_must() {
@@ -23,146 +25,6 @@ fn the_source_holds_what_every_source_must() {
         conformance::the_same_inputs_give_the_same_actions(&Tdx, &talk);
         conformance::damaged_frames_never_panic(&Tdx, &talk, 7, 2_000);
         conformance::an_unknown_key_is_noticed_and_harms_nothing(&Tdx, &talk);
-    }
-}
-
-/// A session and a server of some manner, joined in memory.
-struct Talk {
-    sim: TdxSim,
-    session: Box<dyn source::Session>,
-    wants: Vec<Want>,
-    events: Vec<Event>,
-    words: Vec<String>,
-    closed: Vec<String>,
-    open: bool,
-    timers: BTreeMap<u64, Ts>,
-    now: Ts,
-    sent: usize,
-    /// What the server has said and the session has not heard yet.
-    coming: Vec<SimAction>,
-}
-
-impl Talk {
-    fn new(manner: Manner, channels: &[Channel], shares: usize) -> Self {
-        let options = Options::default();
-        let setup = SimSetup { seed: 5, start: START, instruments: shares, ..SimSetup::default() };
-        let sim = TdxSim::new(&setup, manner);
-        let all = sim.market().listed().iter().map(|one| Arc::clone(&one.instrument));
-        let want = |i: &Arc<_>| {
-            channels.iter().map(|c| Want { instrument: Arc::clone(i), channel: *c }).collect::<Vec<_>>()
-        };
-        let wants: Vec<Want> = all.flat_map(|i| want(&i)).collect();
-        let shards = Tdx.shards(&wants, &options);
-        let [shard] = &shards[..] else { panic!("one connection") };
-        let session = Tdx.session(shard);
-        let (events, words, closed) = (Vec::new(), Vec::new(), Vec::new());
-        let coming = Vec::new();
-        let mut this = Self {
-            sim,
-            session,
-            wants,
-            events,
-            words,
-            closed,
-            open: false,
-            timers: BTreeMap::new(),
-            now: START,
-            sent: 0,
-            coming,
-        };
-        this.connect();
-        this
-    }
-
-    fn connect(&mut self) {
-        self.open = true;
-        let mut out = Vec::new();
-        self.sim.on(SimInput::Open { peer: Peer(1), endpoint: 0, path: "" }, self.now, &mut out);
-        self.tell(Input::Open);
-    }
-
-    fn tell(&mut self, input: Input<'_>) {
-        let mut out = Vec::new();
-        self.session.on(input, self.now, &mut out);
-        self.follow(out);
-        while !self.coming.is_empty() {
-            match self.coming.remove(0) {
-                // What is cut short never becomes a frame.
-                SimAction::Send { bytes, .. }
-                    if self.open && Tdx.cut(0, source::End::Venue, &bytes) == Ok(Some(bytes.len())) =>
-                {
-                    let mut out = Vec::new();
-                    self.session.on(Input::Frame { bytes: &bytes, binary: true }, self.now, &mut out);
-                    self.follow(out);
-                }
-                SimAction::Close { .. } => self.leave(),
-                _ => {}
-            }
-        }
-    }
-
-    fn follow(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Send(bytes) => {
-                    self.sent += 1;
-                    let frame = SimInput::Frame { peer: Peer(1), bytes: &bytes };
-                    self.sim.on(frame, self.now, &mut self.coming);
-                }
-                Action::WakeAt { timer, at } => {
-                    self.timers.insert(timer, at);
-                }
-                Action::Emit(event) => self.events.push(event),
-                Action::Malformed(fault) => self.words.push(fault.to_string()),
-                Action::Unknown(what) => self.words.push(what),
-                Action::Close { why, .. } => {
-                    self.closed.push(why);
-                    self.leave();
-                }
-                Action::Control(_) | Action::Fetch { .. } => {}
-            }
-        }
-    }
-
-    fn leave(&mut self) {
-        if std::mem::replace(&mut self.open, false) {
-            self.timers.clear();
-            self.coming.clear();
-            let mut out = Vec::new();
-            self.session.on(Input::Closed, self.now, &mut out);
-            self.follow(out);
-        }
-    }
-
-    fn run_ms(&mut self, ms: u64) {
-        let end = self.now.plus_ms(ms);
-        loop {
-            if !self.open {
-                self.connect();
-            }
-            let next = self.timers.values().min().copied().filter(|at| *at <= end);
-            let Some(next) = next else { break };
-            self.now = self.now.max(next);
-            let due: Vec<u64> =
-                self.timers.iter().filter(|(_, at)| **at <= self.now).map(|(timer, _)| *timer).collect();
-            for timer in due {
-                self.timers.remove(&timer);
-                self.tell(Input::Wake { timer });
-            }
-        }
-        self.now = end;
-    }
-
-    fn of(&self, channel: Channel) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(move |e| e.channel == channel && !matches!(e.body, Body::Lane(_)))
-    }
-
-    fn facts(&self, fact: impl Fn(&LaneFact) -> bool) -> usize {
-        self.events.iter().filter(|e| matches!(&e.body, Body::Lane(f) if fact(f))).count()
-    }
-
-    fn place(&self, event: &Event) -> usize {
-        self.sim.market().find(code(&event.instrument).unwrap()).unwrap()
     }
 }
 
@@ -303,16 +165,6 @@ fn a_server_that_does_not_answer_is_given_up_and_named() {
     let mut talk = Talk::new(Manner::Silent, &[Channel::DayStats], 2);
     talk.run_ms(12_000);
     assert!(talk.closed[0].contains("does not answer the greeting"), "{:?}", talk.closed);
-}
-
-#[test]
-fn stubs_of_the_new_protocol_refuse_their_lanes_and_harm_no_other() {
-    let mut talk = Talk::new(Manner::Stubs, &[Channel::DayStats, Channel::Bars, Channel::Trades], 3);
-    talk.run_ms(40_000);
-    let stocks = talk.sim.market().listed().len();
-    assert_eq!(talk.facts(|fact| matches!(fact, LaneFact::Refused(_))), stocks * 2);
-    assert!(talk.words.iter().all(|words| words.contains("a stub of two bytes")), "{:?}", talk.words);
-    assert!(talk.of(Channel::DayStats).count() > stocks && talk.closed.is_empty());
 }
 
 #[test]

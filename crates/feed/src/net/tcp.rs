@@ -79,7 +79,7 @@ impl Servers {
             return Ok(body);
         }
         let mut raw = self.open(endpoint, list).await?;
-        match exchange(&mut raw, frame).await {
+        match greeted(&mut raw, self.source.greeting(endpoint), frame).await {
             Ok(body) => {
                 *idle = Some(raw);
                 Ok(body)
@@ -97,6 +97,14 @@ async fn connect(server: &str) -> (&str, io::Result<TcpStream>) {
     let connected = timeout(limit, TcpStream::connect(server)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     (server, connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
+}
+
+/// The answer to the first request of a connection.
+async fn greeted(raw: &mut Raw, greeting: Vec<Vec<u8>>, frame: Vec<u8>) -> io::Result<Vec<u8>> {
+    for frame in greeting {
+        exchange(raw, frame).await?;
+    }
+    exchange(raw, frame).await
 }
 
 async fn exchange(raw: &mut Raw, frame: Vec<u8>) -> io::Result<Vec<u8>> {

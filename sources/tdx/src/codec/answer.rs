@@ -6,7 +6,7 @@ use super::files::{self, FileMeta};
 use super::list::{Listed, ListedOld};
 use super::minutes::{self, Minute, MinutesHead};
 use super::query::{Code, Query};
-use super::quotes::{self, HIDE, Quote, Refreshed, Top};
+use super::quotes::{self, HIDE, Head, Quote, Refreshed, Top};
 use super::session::{self, Hello};
 use super::trades::{self, Auction, Kind, Trade};
 use super::walk::{Reader, Result, Walk, Writer};
@@ -15,11 +15,11 @@ use source::{Malformed, What};
 /// What two bytes in front of quotes say is not understood; servers send one of a few numbers.
 const QUOTES_MARK: u16 = 0x0501;
 
-/// What a server of the protocol of September 2026 answers to commands of the one before has two bytes.
+/// What servers answer since July 2026 to a command that they refuse has two bytes: how many records, and none.
 const STUB_BYTES: usize = 2;
 /// The words for it.
 pub const STUB: Malformed =
-    Malformed { at: 0, what: What::Rule("a stub of two bytes: the server no longer answers this command") };
+    Malformed { at: 0, what: What::Rule("a stub of two bytes: the server refuses this command") };
 
 /// The answer to a [`Query`].
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub enum Answer {
     List(Vec<Listed>),
     /// To [`Query::Quotes`].
     Quotes(Vec<Quote>),
+    /// To [`Query::Quote`]: prices and quantities, and the whole record where what follows them is one of `053e` to its end.
+    Quote(Box<Head>, Option<Box<Quote>>),
     /// To [`Query::Tops`].
     Tops(Vec<Top>),
     /// To [`Query::Refresh`].
@@ -92,6 +94,7 @@ impl Answer {
             Query::ListOld(..) => Self::ListOld(Vec::new()),
             Query::List(..) => Self::List(Vec::new()),
             Query::Quotes(_) => Self::Quotes(Vec::new()),
+            Query::Quote(_) => Self::Quote(Box::default(), None),
             Query::Tops(_) => Self::Tops(Vec::new()),
             Query::Refresh(_) => Self::Refreshed(Vec::new()),
             Query::Bars(_) | Query::BarsPlain(_) => Self::Bars(Vec::new()),
@@ -129,6 +132,8 @@ impl Answer {
                 walk.u16(&mut { QUOTES_MARK })?;
                 walk.counted(all, |walk, one: &mut Quote| one.walk(walk))
             }
+            Self::Quote(_, Some(whole)) => whole.walk(walk),
+            Self::Quote(head, None) => head.walk(walk),
             Self::Tops(all) => {
                 walk.u16(&mut { QUOTES_MARK })?;
                 walk.counted(all, |walk, one: &mut Top| one.walk(walk))
@@ -170,6 +175,7 @@ impl Answer {
             Query::Tops(asked) => {
                 Self::read_quotes(body, asked, Self::Tops, |reader, one: &mut Top| one.walk(reader))
             }
+            Query::Quote(_) => Self::read_quote(body),
             Query::Refresh(_) => {
                 let shown: Vec<u8> = body.iter().map(|byte| byte ^ HIDE).collect();
                 Self::read_plain(query, &shown)
@@ -202,6 +208,24 @@ impl Answer {
         let (all, faults) = quotes::records(&mut reader, count, asked, item);
         let left = if faults.is_empty() { reader.remaining().len() } else { 0 };
         Decoded { answer: made(all), faults, left }
+    }
+
+    /// The end of `0530` is told nowhere. Where it is that of `053e`, its last number is that of its head, as in every recorded
+    /// quote; else nothing is told from it.
+    fn read_quote(body: &[u8]) -> Decoded {
+        let (mut reader, mut whole) = (Reader::new(body), Box::<Quote>::default());
+        if whole.walk(&mut reader).is_ok()
+            && reader.remaining().is_empty()
+            && whole.active == whole.head.active
+        {
+            let faults = quotes::zeros(&whole.head).into_iter().collect();
+            let head = Box::new(whole.head);
+            return Decoded { answer: Self::Quote(head, Some(whole)), faults, left: 0 };
+        }
+        let (mut reader, mut head) = (Reader::new(body), Box::<Head>::default());
+        let fault = head.walk(&mut reader).err().or_else(|| quotes::zeros(&head));
+        let left = if fault.is_none() { reader.remaining().len() } else { 0 };
+        Decoded { answer: Self::Quote(head, None), faults: fault.into_iter().collect(), left }
     }
 
     /// The body of this answer to `query`.

@@ -10,6 +10,11 @@ type Result<T> = std::result::Result<T, Malformed>;
 pub const MAGIC: [u8; 4] = [0xb1, 0xcb, 0x74, 0];
 /// How every request begins; the protocol of other markets has 1 here.
 pub const PREFIX: u8 = 0x0c;
+/// The number that requests carry since September 2026, with the type of the packet behind it: `01 18 7b 00`, then `01`, as in
+/// the terminal's first frame. `tdxdata` 0.1.1 says that servers look at it; those before take any number.
+pub const MARK: u32 = 0x007b_1801;
+/// The number of the login, `03 18 99 00`: the same in all clients.
+pub const LOGIN_MARK: u32 = 0x0099_1803;
 /// The bytes before the body of an answer.
 pub const ANSWER_HEAD: usize = 16;
 /// The bytes before the payload of a request, its command counted.

@@ -1,6 +1,6 @@
 //! What can be asked.
 
-use super::frame::RequestFrame;
+use super::frame::{LOGIN_MARK, MARK, RequestFrame};
 use super::text::Text;
 use super::walk::{Reader, Result, Walk, Writer};
 use source::{Malformed, What};
@@ -44,6 +44,14 @@ impl Code {
         let mut market = u16::from(self.market);
         walk.u16(&mut market)?;
         self.market = u8::try_from(market).map_err(|_| walk.fault(What::Rule("no such market")))?;
+        self.digits(walk)
+    }
+
+    /// With the market in one byte in which Shenzhen is 1 and Shanghai 0, as only the request of `0530` has it.
+    fn walk_swapped(&mut self, walk: &mut impl Walk) -> Result {
+        let mut swapped = 1_u8.wrapping_sub(self.market);
+        walk.u8(&mut swapped)?;
+        self.market = 1_u8.wrapping_sub(swapped);
         self.digits(walk)
     }
 
@@ -107,7 +115,7 @@ impl Page {
 pub enum Query {
     /// `000d`: begin; the step, 1 or 2.
     Hello(u8),
-    /// `0fdb`: the third step, a block of bytes that names the build of a broker.
+    /// `0fdb`: the third step, a block of bytes that names a terminal: [`super::session::LEVEL`].
     Login(Vec<u8>),
     /// `0004`: still here.
     Heartbeat,
@@ -119,6 +127,8 @@ pub enum Query {
     List(u8, u32, u32),
     /// `053e`: prices with five levels, of at most 80.
     Quotes(Vec<Code>),
+    /// `0530`: prices of one, of Shenzhen or Shanghai.
+    Quote(Code),
     /// `054c`: prices with one level, of at most 80.
     Tops(Vec<Code>),
     /// `0547`: what has changed since the number beside a code, of at most 100; from number 0 everything.
@@ -168,6 +178,7 @@ impl Query {
             Self::ListOld(..) => 0x0450,
             Self::List(..) => 0x044d,
             Self::Quotes(..) => 0x053e,
+            Self::Quote(..) => 0x0530,
             Self::Tops(..) => 0x054c,
             Self::Refresh(..) => 0x0547,
             Self::Bars(..) => 0x052d,
@@ -189,6 +200,11 @@ impl Query {
         }
     }
 
+    /// The number that its request carries where the server looks at it.
+    pub const fn mark(&self) -> u32 {
+        if matches!(self, Self::Login(_)) { LOGIN_MARK } else { MARK }
+    }
+
     /// The query of a command, with nothing in it.
     fn blank(command: u16) -> Option<Self> {
         let (code, page, bars) = (Code::default(), Page::default(), BarsQuery::default());
@@ -200,6 +216,7 @@ impl Query {
             0x0450 => Self::ListOld(0, 0),
             0x044d => Self::List(0, 0, 0),
             0x053e => Self::Quotes(Vec::new()),
+            0x0530 => Self::Quote(code),
             0x054c => Self::Tops(Vec::new()),
             0x0547 => Self::Refresh(Vec::new()),
             0x052d => Self::Bars(bars),
@@ -269,6 +286,10 @@ impl Query {
     fn walk_one(&mut self, walk: &mut impl Walk) -> Result {
         match self {
             Self::Bars(bars) | Self::BarsPlain(bars) => bars.walk(walk),
+            Self::Quote(code) => {
+                walk.u8(&mut 1)?;
+                code.walk_swapped(walk)
+            }
             Self::Minutes(code) => {
                 code.walk_wide(walk)?;
                 walk.u16(&mut 0)?;

@@ -125,6 +125,12 @@ fn mirror(walk: &mut impl Walk, last: i64) -> Result {
     Err(Malformed { at, what: What::Rule("the price does not stand there again with the other sign") })
 }
 
+/// What servers tell by `0530` of a code that they do not know: another one's name, and nothing but zeros.
+pub(super) fn zeros(head: &Head) -> Option<Malformed> {
+    (head.prices == Prices::default())
+        .then_some(Malformed { at: 7, what: What::Rule("a quote of nothing but zeros") })
+}
+
 /// `053e`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Quote {

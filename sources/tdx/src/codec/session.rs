@@ -3,6 +3,23 @@
 use super::text::Text;
 use super::walk::{Result, Walk};
 
+/// The block of `0fdb` that servers take since September 2026, as `tdxdata` 0.1.1 sends it: a name (`tdxlevel`) in 11 bytes, a
+/// binary32 that is the terminal's version (7.73), a number, zeros, and 5 at the end.
+pub const LEVEL: [u8; 30] = *b"tdxlevel\0\0\0\x29\x5c\xf7\x40\x11\0\0\0\0\0\0\0\0\0\0\0\0\0\x05";
+
+/// Where the words of an answer to `0fdb` begin, and how long their field is.
+const TIP: std::ops::Range<usize> = 3..53;
+
+/// What the server says to a login, empty where nothing. To blocks of brokers' terminals it has said since July 2026 that the
+/// terminal does not fit the server.
+pub fn tip(body: &[u8]) -> String {
+    let mut text = Text::<50>::default();
+    if let Some(bytes) = body.get(TIP).and_then(|bytes| bytes.first_chunk()) {
+        text.0 = *bytes;
+    }
+    text.get()
+}
+
 /// `000d`: who the server is and which day it trades.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {

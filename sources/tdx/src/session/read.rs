@@ -8,7 +8,7 @@ use crate::codec::corporate::{Changes, Finance};
 use crate::codec::frame::AnswerFrame;
 use crate::codec::minutes::Minute;
 use crate::codec::query::Page;
-use crate::codec::quotes::Quote;
+use crate::codec::quotes::{Head, Quote};
 use crate::codec::trades::{Trade, side};
 use crate::codec::{Answer, BarsQuery, Code, Query};
 use crate::emit;
@@ -38,6 +38,9 @@ impl TdxSession {
         let codes: Vec<Code> = self.stocks.iter().filter(wanted).map(|stock| stock.wire).collect();
         let bars = category(&self.options.bar_interval);
         let asks: Vec<Query> = match kind {
+            Kind::Quotes if self.manner.single => {
+                codes.iter().filter(|code| code.market < 2).map(|code| Query::Quote(*code)).collect()
+            }
             Kind::Quotes => codes.chunks(QUOTES_MAX).map(|part| Query::Quotes(part.to_vec())).collect(),
             Kind::Actions => codes.chunks(ACTIONS_MAX).map(|part| Query::Actions(part.to_vec())).collect(),
             Kind::Fundamentals => codes.iter().map(|code| Query::Finance(vec![*code])).collect(),
@@ -85,7 +88,13 @@ impl TdxSession {
         out: &mut Vec<Action>,
     ) {
         let date = self.date(now);
+        if let Some(kind) = Kind::of(query) {
+            self.rounds.answer(kind);
+        }
         match (query, answer) {
+            (Query::Quote(code), Answer::Quote(head, all)) if whole => {
+                self.single(*code, &head, all.as_deref(), now, out);
+            }
             (Query::Quotes(asked), Answer::Quotes(all)) => {
                 for quote in &all {
                     self.quote(quote, now, out);
@@ -152,12 +161,7 @@ impl TdxSession {
         if before.as_ref() == Some(quote) {
             return;
         }
-        if stock.wants(Channel::DayStats) {
-            match emit::day_stats(quote, stock.scale) {
-                Ok(stats) => stock.emit(Channel::DayStats, None, now, Body::DayStats(Box::new(stats)), out),
-                Err(fault) => out.push(Action::Malformed(fault)),
-            }
-        }
+        day_stats(stock, quote, now, out);
         if stock.wants(Channel::BookTop) && before.is_none_or(|before| before.levels != quote.levels) {
             let scale = stock.scale;
             let made = fitted(stock, |stock| emit::book_top(quote, scale, &stock.instrument));
@@ -165,6 +169,30 @@ impl TdxSession {
                 Ok(top) => stock.emit(Channel::BookTop, None, now, Body::Snapshot(top), out),
                 Err(fault) => out.push(Action::Malformed(fault)),
             }
+        }
+    }
+
+    /// A quote by `0530`: the whole record, or its prices and quantities alone.
+    fn single(&mut self, asked: Code, head: &Head, whole: Option<&Quote>, now: Ts, out: &mut Vec<Action>) {
+        if head.code != asked {
+            let what = What::Rule("a quote of another code than was asked for");
+            out.push(Action::Malformed(Malformed { at: 0, what }));
+            return;
+        }
+        if let Some(quote) = whole {
+            return self.quote(quote, now, out);
+        }
+        let Some(stock) = self.stock(asked) else { return };
+        stock.ack(Channel::DayStats, now, out);
+        stock.refuse(
+            Channel::BookTop,
+            "what follows the quantities in this server's 0530 is not known",
+            now,
+            out,
+        );
+        let quote = Quote { head: *head, ..Quote::default() };
+        if stock.quote.replace(quote) != Some(quote) {
+            day_stats(stock, &quote, now, out);
         }
     }
 
@@ -325,6 +353,16 @@ impl TdxSession {
                 Err(fault) => out.push(Action::Malformed(fault)),
             }
         }
+    }
+}
+
+fn day_stats(stock: &Stock, quote: &Quote, now: Ts, out: &mut Vec<Action>) {
+    if !stock.wants(Channel::DayStats) {
+        return;
+    }
+    match emit::day_stats(quote, stock.scale) {
+        Ok(stats) => stock.emit(Channel::DayStats, None, now, Body::DayStats(Box::new(stats)), out),
+        Err(fault) => out.push(Action::Malformed(fault)),
     }
 }
 

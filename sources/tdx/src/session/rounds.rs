@@ -22,7 +22,7 @@ impl Kind {
     /// What a query belongs to; `None` of the session's own.
     pub const fn of(query: &Query) -> Option<Self> {
         match query {
-            Query::Quotes(_) => Some(Self::Quotes),
+            Query::Quotes(_) | Query::Quote(_) => Some(Self::Quotes),
             Query::Trades(..) => Some(Self::Trades),
             Query::Bars(_) => Some(Self::Bars),
             Query::Minutes(_) => Some(Self::Minutes),
@@ -61,6 +61,8 @@ struct Round {
     begun: Option<Ts>,
     /// Whether one began after trading had ended: then there is nothing new.
     last: bool,
+    /// Whether the server has answered on this connection.
+    answered: bool,
     /// Whether the server does not answer.
     refused: bool,
 }
@@ -117,6 +119,37 @@ impl Rounds {
                 round.begun = None;
             }
         }
+    }
+
+    /// All rounds begin anew. What was refused stays so.
+    pub fn anew(&mut self) {
+        for round in &mut self.0 {
+            *round = Round { refused: round.refused, ..Round::default() };
+        }
+    }
+
+    /// Rounds of a kind begin anew.
+    pub fn anew_of(&mut self, kind: Kind) {
+        if let Some(round) = self.round(kind) {
+            *round = Round::default();
+        }
+    }
+
+    /// Whether the server has answered anything on this connection.
+    pub fn answered_any(&self) -> bool {
+        self.0.iter().any(|round| round.answered)
+    }
+
+    /// The server has answered.
+    pub fn answer(&mut self, kind: Kind) {
+        if let Some(round) = self.round(kind) {
+            round.answered = true;
+        }
+    }
+
+    /// Whether the server has answered on this connection.
+    pub fn answered(&self, kind: Kind) -> bool {
+        self.0.get(kind as usize).is_some_and(|round| round.answered)
     }
 
     /// No more rounds of a kind; false where that was so already.

@@ -167,9 +167,14 @@ impl Stock {
 
     /// The server knows no such code: said once on each connection.
     pub fn unknown(&mut self, channel: Channel, now: Ts, out: &mut Vec<Action>) {
+        self.refuse(channel, "the server knows no such code", now, out);
+    }
+
+    /// The server does not answer on a channel: said once on each connection.
+    pub fn refuse(&mut self, channel: Channel, words: &str, now: Ts, out: &mut Vec<Action>) {
         if self.wants(channel) && !self.acked.contains(&channel) {
             self.acked.push(channel);
-            self.fact(channel, LaneFact::Refused("the server knows no such code".into()), now, out);
+            self.fact(channel, LaneFact::Refused(words.into()), now, out);
         }
     }
 

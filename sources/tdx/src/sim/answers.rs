@@ -46,6 +46,10 @@ pub fn answer(market: &mut Market, asked: &Query, of_2018: bool) -> Option<Answe
             let known = codes.iter().take(QUOTES).filter_map(|code| quote(market, *code, of_2018));
             Answer::Quotes(known.collect())
         }
+        Query::Quote(code) => {
+            let one = quote(market, *code, of_2018)?;
+            Answer::Quote(Box::new(one.head), Some(Box::new(one)))
+        }
         Query::Tops(codes) => {
             let known = codes.iter().take(QUOTES).filter_map(|code| quote(market, *code, false));
             let top = |one: Quote| {
