@@ -176,3 +176,55 @@ fn archives_of_tardis_become_events_and_bad_rows_are_named() {
     let text = std::fs::read_to_string(file["out"].as_str().unwrap()).unwrap();
     assert!(text.lines().nth(1).unwrap().contains(r#""px":"20487.1","qty":"0.00000000001""#), "{text}");
 }
+
+/// The lines of a file.
+fn rows(told: &Value) -> Vec<Value> {
+    let text = std::fs::read_to_string(told["file"].as_str().unwrap()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn bars_across_ex_dates_are_a_view_that_says_so_and_leave_what_was_told_as_it_was() {
+    let mut sim = Running::start(&["sim", "--json", "--source", "tdx", "--seed", "1", "--instruments", "12"]);
+    let host = format!("hq=http://{}", sim.line()["tdx"]["hq"].as_str().unwrap());
+    let now = feed::clock::now();
+    let setup = source::SimSetup { seed: 1, start: now, instruments: 12, ..source::SimSetup::default() };
+    let (market, _) = source::ashare::Market::of(&setup);
+    let gives = |at: &usize| market.ex_rights(*at).iter().any(|ex| ex.date < market.date());
+    let share = (0..market.listed().len()).find(gives).unwrap();
+    let date = market.ex_rights(share)[0].date;
+    let name = market.listed()[share].instrument.name.to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let read = |channel: &str, adjust: &str| {
+        let args = ["backfill", "--source", "tdx", "--instrument", &name, "--host", &host, "--out", out];
+        let what = ["--channel", channel, "--interval", "1d", "--from", "2020-01-01", "--adjust", adjust];
+        answer(&[&args[..], &what].concat())
+    };
+    let (code, plain) = read("bars", "none");
+    assert_eq!((code, &plain["view"]), (Some(0), &Value::Null), "{plain}");
+    let before = rows(&plain);
+    for adjust in ["forward", "backward"] {
+        let (code, told) = read("bars", adjust);
+        assert_eq!(code, Some(0), "{told}");
+        let all = rows(&told);
+        let head = &all[0];
+        assert_eq!((&head["adjusted"], &head["symbol"]), (&Value::from(adjust), &Value::from(name.as_str())));
+        assert_eq!(told["view"], *head);
+        assert_eq!(head["ex_dates"][0]["date"], date.to_string(), "{head}");
+        assert_eq!(all.len(), before.len() + 1);
+        let (mut same, mut other) = (0, 0);
+        for (bar, was) in all[1..].iter().zip(&before) {
+            assert_eq!((&bar["adjusted"], &bar["start"]), (&Value::from(adjust), &was["start"]));
+            assert_eq!((&was["adjusted"], &bar["turnover"]), (&Value::Null, &was["turnover"]));
+            *(if bar["close"] == was["close"] { &mut same } else { &mut other }) += 1;
+        }
+        assert!(same > 0 && other > 0, "{adjust}: {same} as they were, {other} not");
+        // Again it goes on at the end of the same view.
+        assert_eq!(read("bars", adjust).1["resumed"], true);
+    }
+    assert_eq!(rows(&plain), before);
+    let (code, actions) = read("corporate_actions", "none");
+    assert_eq!((code, rows(&actions).len()), (Some(0), market.ex_rights(share).len()));
+    assert_eq!(read("trades", "forward").0, Some(2));
+}

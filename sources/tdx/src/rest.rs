@@ -66,6 +66,9 @@ impl Rest for TdxRest {
         };
         match past.channel {
             Channel::Bars => Some(Box::new(Bars::new(of, category(&past.interval)?, past))),
+            Channel::CorporateActions => {
+                Some(Box::new(Actions { of, past, asking: Asking::default(), done: false }))
+            }
             Channel::Trades if past.ids.is_none() => Some(Box::new(Trades::new(of, past))),
             _ => None,
         }
@@ -186,6 +189,42 @@ impl History for Bars {
 
     fn reached(&self) -> Ts {
         self.reached
+    }
+}
+
+/// Corporate actions: one answer has them all.
+struct Actions {
+    of: Of,
+    past: Past,
+    asking: Asking,
+    done: bool,
+}
+
+impl History for Actions {
+    fn request(&mut self) -> Option<Request> {
+        (!self.done).then(|| self.asking.request(&Query::Actions(vec![self.of.wire])))
+    }
+
+    fn take(&mut self, body: &[u8], now: Ts) -> Result<Vec<Event>, Malformed> {
+        let query = Query::Actions(vec![self.of.wire]);
+        let Some(Answer::Actions(all)) = self.asking.answer(&query, body)? else {
+            return Ok(Vec::new());
+        };
+        let mut events = Vec::new();
+        for change in all.iter().filter(|one| one.code == self.of.wire).flat_map(|one| &one.all) {
+            let action = emit::action(change)?;
+            if action.at >= self.past.from && action.at < self.past.to {
+                let (at, body) = (action.at, Body::CorporateAction(Box::new(action)));
+                events.push(event(&self.past.instrument, Channel::CorporateActions, Some(at), now, body));
+            }
+        }
+        events.sort_by_key(|event| event.stamp.ts_event);
+        self.done = true;
+        Ok(events)
+    }
+
+    fn reached(&self) -> Ts {
+        if self.done { self.past.to } else { self.past.from }
     }
 }
 

@@ -182,12 +182,15 @@ fn an_unknown_answer_to_the_greeting_is_told_as_it_came() {
 
 #[test]
 fn the_past_is_read_after_the_login_where_a_server_wants_it() {
-    for channel in [Channel::Bars, Channel::Trades] {
+    for channel in [Channel::Bars, Channel::Trades, Channel::CorporateActions] {
         let read = |manner: Manner| {
             let mut sim = TdxSim::new(&SimSetup { seed: 3, start: START, ..SimSetup::default() }, manner);
-            let instrument = Arc::clone(&sim.market().listed()[0].instrument);
+            let market = sim.market();
+            let giving = (0..market.listed().len()).find(|at| !market.ex_rights(*at).is_empty()).unwrap();
+            let instrument = Arc::clone(&market.listed()[giving].instrument);
             let days = sim.market().trading_days(4);
-            let from = model::ashare::instant(days[1], 0);
+            let all = channel == Channel::CorporateActions;
+            let from = if all { Ts(0) } else { model::ashare::instant(days[1], 0) };
             let to = model::ashare::instant(days[2], 0);
             let (source, interval, ids) = (tdx::NAME, "5m".to_owned(), None);
             let past = Past { source, instrument, channel, interval, from, to, ids };
@@ -206,7 +209,7 @@ fn the_past_is_read_after_the_login_where_a_server_wants_it() {
         };
         let (plain, asked) = read(Manner::Good);
         let (changed, asked_more) = read(Manner::Changed { stubs: true });
-        assert!(plain.len() > 20 && plain == changed, "{channel:?}: {} and {}", plain.len(), changed.len());
+        assert!(!plain.is_empty() && plain == changed, "{channel:?}: {} and {}", plain.len(), changed.len());
         assert_eq!(asked_more, asked + 2, "a stub and a login more");
     }
 }

@@ -1,6 +1,7 @@
 //! `qingxi backfill`: reads the past of an instrument by REST, within the venue's limits. Stopped at any instant it goes
 //! on where it was when it is started again.
 
+use super::adjust::{How, View};
 use super::{Output, instant, shown};
 use crate::config;
 use crate::error::{Error, Result};
@@ -24,7 +25,7 @@ pub struct Args {
     /// Which instrument, by any common spelling.
     #[arg(long)]
     instrument: String,
-    /// `trades`, `agg_trades` or `bars`.
+    /// `trades`, `agg_trades`, `bars` or `corporate_actions`.
     #[arg(long)]
     channel: String,
     /// From here on: 2026-11-20, 2026-11-20T12:00:00Z, or milliseconds since 1970.
@@ -36,6 +37,10 @@ pub struct Args {
     /// The interval of bars.
     #[arg(long, default_value = "1m")]
     interval: String,
+    /// Shows bars of Chinese stocks across ex-dates, by the corporate actions that the same source tells now. What was told stays
+    /// as it is: the view goes into a file of its own, whose first line names the ex-dates, and each bar says `adjusted`.
+    #[arg(long, value_enum, default_value_t)]
+    adjust: How,
     /// The folder that events are written to, in a file for each source, instrument and channel.
     #[arg(long, default_value = "qingxi-data/history")]
     out: PathBuf,
@@ -60,6 +65,9 @@ struct Progress {
     /// How long the file is then.
     bytes: u64,
     events: u64,
+    /// The head of a view; one by other ex-dates is begun anew.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    view: String,
 }
 
 /// Runs the command.
@@ -70,37 +78,45 @@ pub async fn run(args: Args) -> Result<u8> {
     let Some(source) = named(&args.source) else {
         return Err(Error::UnknownSource { name: args.source });
     };
-    let channel = Channel::parse(&args.channel)
-        .filter(|c| matches!(c, Channel::Trades | Channel::AggTrades | Channel::Bars))
-        .ok_or_else(|| Error::History(format!("`{}` is none of trades, agg_trades, bars", args.channel)))?;
+    let channel = channel(&args.channel)?;
     let client = feed::Client::new(source, &hosts(&args)?)?;
     let (catalogue, faults) = client.catalogue().await;
     let instrument = find(&args, &catalogue, &faults)?;
-    let to = args.to.unwrap_or_else(feed::clock::now);
-    let path = file(&args, channel, &instrument);
-    let beside = path.with_extension("progress");
-    let before = std::fs::read(&beside).ok().and_then(|text| serde_json::from_slice::<Progress>(&text).ok());
-    let before = before.filter(|p| p.from == args.from.0);
-    let fresh = Progress { from: args.from.0, reached: args.from.0, bytes: 0, events: 0 };
-    let resumed = before.is_some();
-    let mut progress = before.unwrap_or(fresh);
-    let mut output = Output::open(&path, progress.bytes)?;
-    output.events = progress.events;
-    let bar = bar(&args, to);
-    bar.set_position(position(&args, Ts(progress.reached)));
-    let past = Past {
+    let now = feed::clock::now();
+    let to = args.to.unwrap_or(now);
+    let mut past = Past {
         source: source.spec().name,
         instrument: Arc::clone(&instrument),
         channel,
         interval: args.interval.clone(),
-        from: Ts(progress.reached),
+        from: args.from,
         to,
         ids: None,
     };
+    let view = View::read(&client, args.adjust, &past, now).await?;
+    let head = view.as_ref().map(|view| view.head(past.source, &instrument).to_string()).unwrap_or_default();
+    let path = file(&args, channel, &instrument, view.as_ref());
+    let beside = path.with_extension("progress");
+    let before = std::fs::read(&beside).ok().and_then(|text| serde_json::from_slice::<Progress>(&text).ok());
+    let before = before.filter(|p| p.from == args.from.0 && p.view == head);
+    let fresh = Progress { from: args.from.0, reached: args.from.0, bytes: 0, events: 0, view: head };
+    let resumed = before.is_some();
+    let mut progress = before.unwrap_or(fresh);
+    let mut output = Output::open(&path, progress.bytes)?;
+    output.events = progress.events;
+    if let Some(view) = &view {
+        output.seen = view.name().to_owned();
+        if progress.bytes == 0 {
+            output.head(&progress.view)?;
+        }
+    }
+    let bar = bar(&args, to);
+    bar.set_position(position(&args, Ts(progress.reached)));
+    past.from = Ts(progress.reached);
     let mut failed = None;
     let read = client
         .past(past, |events, reached| {
-            let kept = keep(&mut output, &mut progress, events, reached, &beside);
+            let kept = keep(&mut output, &mut progress, seen(view.as_ref(), events)?, reached, &beside);
             bar.set_position(position(&args, reached));
             bar.set_message(format!("{} events, at {}", output.events, shown(reached)));
             kept.map_err(|error| {
@@ -123,8 +139,23 @@ pub async fn run(args: Args) -> Result<u8> {
         )));
     }
     keep(&mut output, &mut progress, Vec::new(), to, &beside)?;
-    report(&args, &instrument, &path, &output, resumed);
+    report(&args, &instrument, &path, &output, resumed, &progress.view);
     Ok(0)
+}
+
+fn channel(text: &str) -> Result<Channel> {
+    let offered = [Channel::Trades, Channel::AggTrades, Channel::Bars, Channel::CorporateActions];
+    Channel::parse(text).filter(|channel| offered.contains(channel)).ok_or_else(|| {
+        Error::History(format!("`{text}` is none of {}", offered.map(Channel::name).join(", ")))
+    })
+}
+
+/// What is written of the events: themselves, or how a view shows them.
+fn seen(view: Option<&View>, events: Vec<model::Event>) -> std::result::Result<Vec<model::Event>, String> {
+    match view {
+        Some(view) => events.into_iter().map(|event| view.seen(event)).collect(),
+        None => Ok(events),
+    }
 }
 
 /// The instrument that is meant; `faults` are the lists that could not be read.
@@ -174,14 +205,16 @@ fn hosts(args: &Args) -> Result<BTreeMap<String, String>> {
     Ok(hosts)
 }
 
-/// `<out>/<source>/<product>_<symbol>.<channel>[.<interval>].jsonl`, without what file systems dislike.
-fn file(args: &Args, channel: Channel, instrument: &Instrument) -> PathBuf {
+/// `<out>/<source>/<product>_<symbol>.<channel>[.<interval>][.<view>].jsonl`, without what file systems dislike.
+fn file(args: &Args, channel: Channel, instrument: &Instrument, view: Option<&View>) -> PathBuf {
     let plain = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect()
     };
     let product = if instrument.product.is_empty() { "" } else { &format!("{}_", instrument.product) };
     let interval = if channel == Channel::Bars { format!(".{}", args.interval) } else { String::new() };
-    let name = format!("{}{}.{}{interval}.jsonl", plain(product), plain(&instrument.symbol), channel.name());
+    let view = view.map(|view| format!(".{}", view.name())).unwrap_or_default();
+    let symbol = plain(&instrument.symbol);
+    let name = format!("{}{symbol}.{}{interval}{view}.jsonl", plain(product), channel.name());
     args.out.join(&args.source).join(name)
 }
 
@@ -199,12 +232,13 @@ fn position(args: &Args, reached: Ts) -> u64 {
     reached.ms_since(args.from).max(0).unsigned_abs()
 }
 
-fn report(args: &Args, instrument: &Instrument, path: &Path, output: &Output, resumed: bool) {
+fn report(args: &Args, instrument: &Instrument, path: &Path, output: &Output, resumed: bool, view: &str) {
+    let view: Option<serde_json::Value> = serde_json::from_str(view).ok();
     if args.json {
         println!(
             "{}",
             serde_json::json!({ "instrument": &*instrument.name, "events": output.events, "bytes": output.bytes,
-                "file": path.display().to_string(), "resumed": resumed })
+                "file": path.display().to_string(), "resumed": resumed, "view": view })
         );
         return;
     }
@@ -216,4 +250,16 @@ fn report(args: &Args, instrument: &Instrument, path: &Path, output: &Output, re
         instrument.name,
         path.display()
     );
+    if let Some(view) = view {
+        let dates = |key: &str| {
+            let rows = view.get(key).and_then(serde_json::Value::as_array);
+            let dates = rows.into_iter().flatten().filter_map(|row| row.get("date")?.as_str());
+            dates.collect::<Vec<_>>().join(", ")
+        };
+        println!("adjusted {} by the ex-dates: {}", output.seen, dates("ex_dates"));
+        let left = dates("not_applied");
+        if !left.is_empty() {
+            println!("not adjusted for the splits of {left}, whose ratio the source does not explain");
+        }
+    }
 }

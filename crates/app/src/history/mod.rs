@@ -1,6 +1,7 @@
 //! The past: `qingxi backfill` reads it by REST, `qingxi import` from the venues' archive files. Both write events, one
 //! JSON object a line, as the stream has them.
 
+mod adjust;
 pub mod backfill;
 pub mod import;
 mod rows;
@@ -20,6 +21,8 @@ struct Output {
     bytes: u64,
     events: u64,
     line: Vec<u8>,
+    /// What each line says of the view that it is of; empty where it is as it was told.
+    seen: String,
 }
 
 impl Output {
@@ -33,16 +36,29 @@ impl Output {
         let mut file = open.map_err(failed)?;
         file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         let file = BufWriter::with_capacity(1 << 16, file);
-        Ok(Self { path: path.to_owned(), file, bytes, events: 0, line: Vec::new() })
+        Ok(Self { path: path.to_owned(), file, bytes, events: 0, line: Vec::new(), seen: String::new() })
     }
 
     fn put(&mut self, mut event: Event) -> Result<()> {
         event.flags |= Flags::REPAIRED;
         self.line.clear();
         wire::event_json(&event, None, None, &mut self.line);
+        if !self.seen.is_empty() && self.line.pop().is_some() {
+            self.line.extend_from_slice(format!(",\"adjusted\":\"{}\"}}", self.seen).as_bytes());
+        }
+        self.events += 1;
+        self.write()
+    }
+
+    /// Writes a line that is no event.
+    fn head(&mut self, line: &str) -> Result<()> {
+        self.line = line.as_bytes().to_vec();
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<()> {
         self.line.push(b'\n');
         self.bytes += self.line.len() as u64;
-        self.events += 1;
         self.file.write_all(&self.line).map_err(|source| self.failed(source))
     }
 

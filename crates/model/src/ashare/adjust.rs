@@ -25,6 +25,17 @@ struct Step {
     by: i128,
 }
 
+impl Step {
+    /// `None` of an action that changes no price.
+    fn of(action: &CorporateAction) -> Option<Self> {
+        let number = |n: Option<Decimal>| n.and_then(|n| n.mantissa_at(SCALE)).map_or(0, i128::from);
+        let offered = number(action.rights);
+        let less = number(action.cash) - round(offered * number(action.rights_px), ONE);
+        let step = Self { at: action.at, less, by: ONE + number(action.bonus) + offered };
+        (step.less != 0 || step.by != ONE).then_some(step)
+    }
+}
+
 /// Adjusts prices and volumes of one share by its corporate actions.
 ///
 /// On an ex-date the exchange's reference price is (close − cash + offered × offer price) ÷ (1 + given + offered), all for
@@ -37,16 +48,14 @@ pub struct Adjuster {
 impl Adjuster {
     /// From the actions of a share in any order; those that change no price count for nothing.
     pub fn new<'a>(actions: impl IntoIterator<Item = &'a CorporateAction>) -> Self {
-        let number = |n: Option<Decimal>| n.and_then(|n| n.mantissa_at(SCALE)).map_or(0, i128::from);
-        let step = |action: &CorporateAction| {
-            let offered = number(action.rights);
-            let less = number(action.cash) - round(offered * number(action.rights_px), ONE);
-            Step { at: action.at, less, by: ONE + number(action.bonus) + offered }
-        };
-        let mut steps: Vec<Step> =
-            actions.into_iter().map(step).filter(|s| s.less != 0 || s.by != ONE).collect();
+        let mut steps: Vec<Step> = actions.into_iter().filter_map(Step::of).collect();
         steps.sort_by_key(|step| step.at);
         Self { steps }
+    }
+
+    /// Whether an action changes prices.
+    pub fn moves(&self, action: &CorporateAction) -> bool {
+        Step::of(action).is_some_and(|step| self.steps.contains(&step))
     }
 
     /// A price of the time `at`.
