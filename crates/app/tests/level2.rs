@@ -150,3 +150,69 @@ fn every_recorded_day_equals_its_snapshots() {
         }
     }
 }
+
+/// What `import` says of a log, and its events.
+fn import(file: &Path, out: &Path) -> (Value, Vec<Value>, Option<i32>) {
+    let args = ["import", "--json", "--source", "sse_l2", "--out"];
+    let done = Command::new(env!("CARGO_BIN_EXE_qingxi")).args(args).args([out, file]).output().unwrap();
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let told = told["files"][0].clone();
+    let text = told["out"].as_str().map(|out| std::fs::read_to_string(out).unwrap()).unwrap_or_default();
+    (told, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), done.status.code())
+}
+
+#[test]
+fn an_imported_log_gives_the_orders_trades_and_snapshots_that_a_replay_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, out, lines) = (folder.path().join(NAME), folder.path().join("out"), fixture());
+    std::fs::write(&log, lines.join("\r\n") + "\r\n").unwrap();
+    let (told, events, code) = import(&log, &out);
+    assert_eq!(
+        (code, &told["bad"], told["events"].as_u64()),
+        (Some(0), &json!(0), Some(events.len() as u64))
+    );
+    assert!(told["rows"].as_u64().unwrap() >= events.len() as u64 && events.len() > 20, "{told}");
+    let replayed = folder.path().join("replayed");
+    let args = ["replay", "--json", "--events", replayed.to_str().unwrap(), log.to_str().unwrap()];
+    assert!(Command::new(env!("CARGO_BIN_EXE_qingxi")).args(args).output().unwrap().status.success());
+    let text = std::fs::read_to_string(replayed).unwrap();
+    let kept = |event: &Value| ["trade", "order", "snapshot"].contains(&event["kind"].as_str().unwrap());
+    let plain = |mut event: Value| {
+        event.as_object_mut().unwrap().remove("flags");
+        event
+    };
+    let all = |events: Vec<Value>| events.into_iter().filter(kept).map(plain).collect::<Vec<_>>();
+    assert_eq!(all(events), all(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()));
+
+    // A line that cannot be read is named; a file that is no such log is told to be none.
+    let mut broken = lines;
+    let at = find(&broken, &["OrderNo=2 "]);
+    broken[at] = broken[at].replace("Price=10000", "Price=1O000");
+    std::fs::write(&log, broken.join("\r\n") + "\r\n").unwrap();
+    let (told, _, code) = import(&log, &folder.path().join("again"));
+    assert_eq!((code, &told["bad"]), (Some(1), &json!(1)));
+    assert!(told["faults"][0].as_str().unwrap().starts_with(&format!("line {}: ", at + 1)), "{told}");
+}
+
+#[test]
+fn every_recorded_day_is_imported_whole() {
+    let Some(root) = std::env::var_os("QINGXI_RECORDINGS").map(PathBuf::from) else {
+        println!("skipped: QINGXI_RECORDINGS is not set");
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(root.join("ashare-l2")).unwrap() {
+        let file = entry.unwrap().path();
+        let (told, events, code) = import(&file, out.path());
+        let mut kinds = std::collections::BTreeMap::<String, u64>::new();
+        for event in &events {
+            *kinds.entry(event["kind"].to_string()).or_default() += 1;
+        }
+        println!("{}: {} rows, {kinds:?}", file.display(), told["rows"]);
+        assert_eq!((code, &told["bad"], &told["failed"]), (Some(0), &json!(0), &Value::Null), "{told}");
+        assert!(
+            kinds.len() >= 3 && kinds.values().all(|count| *count > 0) && events.len() > 10_000,
+            "{kinds:?}"
+        );
+    }
+}

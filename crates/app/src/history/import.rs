@@ -1,20 +1,21 @@
 //! `qingxi import`: events from archive files, for machines with no network: the venues' own CSV archives, told by their
-//! names, and Tardis CSV, told by its header; plain, gzip or zip.
+//! names, and Tardis CSV, told by its header; plain, gzip or zip. And from logs of exchanges, in any form that `replay` reads.
 
 use super::rows::{Given, Rows};
 use super::unpack::{cut, texts};
 use super::{Output, shown};
 use crate::error::{self, Error, Result};
-use crate::sources::named;
+use crate::sources::{LOGS, named};
 use crate::term::{Cell, Table, paint};
 use hashbrown::HashSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Channel, Event, Ts};
-use source::{Malformed, Records, Source};
+use source::{Action, Input, Log, Malformed, Records, Source};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use tape::{Kind, Reader};
 
 /// How many bad rows of a file are shown.
 const SHOWN_MAX: usize = 5;
@@ -24,10 +25,10 @@ const WRONG_ROWS: u64 = 100;
 /// Reads archive files into events.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The files: .csv, .csv.gz, .zip; the venue's own, or of Tardis.
+    /// The files: .csv, .csv.gz, .zip; the venue's own, or of Tardis; logs of an exchange.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Whose data they are.
+    /// Whose data they are: a source, or the form of a log.
     #[arg(long)]
     source: String,
     /// The venue's section, where a file does not tell it: `spot`, `usdm`.
@@ -77,7 +78,8 @@ struct Done {
 /// # Errors
 /// Where there is no such source.
 pub fn run(args: &Args) -> Result<u8> {
-    let Some(source) = named(&args.source) else {
+    let log = || LOGS.iter().copied().find(|log| log.name() == args.source).map(Form::Log);
+    let Some(form) = named(&args.source).map(Form::Archive).or_else(log) else {
         return Err(Error::UnknownSource { name: args.source.clone() });
     };
     let given = Given {
@@ -89,7 +91,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut written = HashSet::new();
     let mut all = Vec::new();
     for path in &args.files {
-        let file = File { source, given: &given, path, folder: &args.out, written: &mut written };
+        let file = File { form, given: &given, path, folder: &args.out, written: &mut written };
         all.push(file.import(args.json));
     }
     if args.json {
@@ -100,9 +102,16 @@ pub fn run(args: &Args) -> Result<u8> {
     Ok(u8::from(all.iter().any(|done| done.bad > 0 || done.failed.is_some())))
 }
 
+/// What the files are.
+#[derive(Clone, Copy)]
+enum Form {
+    Archive(&'static dyn Source),
+    Log(&'static dyn Log),
+}
+
 /// A file that is read.
 struct File<'a> {
-    source: &'static dyn Source,
+    form: Form,
     given: &'a Given,
     path: &'a Path,
     folder: &'a Path,
@@ -124,16 +133,48 @@ impl File<'_> {
         };
         let bar = progress(self.path, quiet);
         let mut output = None;
-        let read = texts(self.path, &bar, |name, text| self.text(name, text, &mut output, &mut done));
+        let read = match self.form {
+            Form::Archive(source) => {
+                texts(self.path, &bar, |name, text| self.text(source, name, text, &mut output, &mut done))
+            }
+            Form::Log(log) => self.log(log, &mut output, &mut done),
+        };
         let synced = output.as_mut().map_or(Ok(()), Output::sync).map_err(io::Error::other);
         done.failed = read.and(synced).err().map(|error| error::chain(&error));
         bar.finish_and_clear();
         done
     }
 
+    /// Reads a log as `replay` does, line by line through its session.
+    fn log(&mut self, log: &dyn Log, output: &mut Option<Output>, done: &mut Done) -> io::Result<()> {
+        let (mut session, mut count) = (log.session(), Count::default());
+        let (mut actions, mut events) = (Vec::new(), Vec::new());
+        for record in Reader::open(self.path).map_err(io::Error::other)? {
+            let record = record.map_err(io::Error::other)?;
+            let Kind::Line { number, bytes } = record.kind else { return Err(other(log.name())) };
+            if count.rows == 0 && !log.recognises(&bytes) {
+                return Err(other(log.name()));
+            }
+            session.on(Input::Frame { bytes: &bytes, binary: false }, record.ts, &mut actions);
+            let mut read = Ok(());
+            for action in actions.drain(..) {
+                match action {
+                    Action::Emit(event) => events.push(event),
+                    Action::Malformed(fault) => read = Err(fault),
+                    // Messages that tell nothing, and nobody there to be asked.
+                    _ => {}
+                }
+            }
+            done.row(&mut count, read, &format_args!("line {number}"))?;
+            self.write(&mut events, output, done)?;
+        }
+        if count.rows == 0 { Err(nothing()) } else { Ok(()) }
+    }
+
     /// Reads one text of it.
     fn text(
         &mut self,
+        source: &'static dyn Source,
         name: &str,
         text: &mut dyn Read,
         output: &mut Option<Output>,
@@ -141,9 +182,9 @@ impl File<'_> {
     ) -> io::Result<()> {
         let path = self.path.to_string_lossy();
         let names = [&*path, name];
-        let mut rows = match names.iter().find_map(|name| self.source.rest().archive_records(name)) {
-            Some(records) => self.records(names, records, text, output, done)?,
-            None => self.csv(names, text, output, done)?,
+        let mut rows = match names.iter().find_map(|name| source.rest().archive_records(name)) {
+            Some(records) => self.records(source, names, records, text, output, done)?,
+            None => self.csv(source, names, text, output, done)?,
         };
         let mut events = Vec::new();
         rows.end(&mut events);
@@ -152,6 +193,7 @@ impl File<'_> {
 
     fn csv(
         &mut self,
+        source: &'static dyn Source,
         names: [&str; 2],
         text: &mut dyn Read,
         output: &mut Option<Output>,
@@ -166,7 +208,7 @@ impl File<'_> {
             let rows = match &mut rows {
                 Some(rows) => rows,
                 none => {
-                    let begun = Rows::begin(self.source, self.given, names, &fields);
+                    let begun = Rows::begin(source, self.given, names, &fields);
                     let begun = none.insert(begun.map_err(io::Error::other)?);
                     if begun.has_header() {
                         continue;
@@ -185,13 +227,14 @@ impl File<'_> {
     /// Reads a text that is not CSV.
     fn records(
         &mut self,
+        source: &'static dyn Source,
         names: [&str; 2],
         records: Records,
         text: &mut dyn Read,
         output: &mut Option<Output>,
         done: &mut Done,
     ) -> io::Result<Rows> {
-        let mut rows = Rows::begin(self.source, self.given, names, &[]).map_err(io::Error::other)?;
+        let mut rows = Rows::begin(source, self.given, names, &[]).map_err(io::Error::other)?;
         let (mut count, mut events) = (Count::default(), Vec::new());
         cut(records, text, |record| {
             let read = rows.record(records, record, &mut events);
@@ -269,6 +312,10 @@ impl Done {
         }
         Ok(())
     }
+}
+
+fn other(form: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it is no log of the form {form}"))
 }
 
 fn nothing() -> io::Error {
