@@ -4,11 +4,12 @@
     qingxi demo --json > where.json
     python3 pytdx_equal.py where.json path/to/qingxi
 
-It asks for quotes, bars, minutes and trades, and compares them with what the platform on the same simulator tells: the five
-levels of a quote must be among those that the platform served while it was asked, bars and trades of past days must be those
-that `qingxi backfill` reads, to the last digit. Exit code 0 where all is right.
+It asks for quotes, bars and trades, and compares them with what the platform on the same simulator tells: the five levels of a
+quote must be among those that the platform served while it was asked, bars and trades of past days must be those that `qingxi
+backfill` reads, to the last digit. Prints a table of what was compared; exit code 0 where all of it is equal.
 """
 import json
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,15 +31,21 @@ def number(value, digits):
     return Decimal(str(round(value, digits))).normalize()
 
 
+def same(theirs, ours):
+    """Whether a binary32 of the wire is the same for both. The library reads those below 128 wrongly."""
+    return theirs < 128 or struct.pack("<f", theirs) == struct.pack("<f", float(ours))
+
+
 def shares(api):
-    """Listed shares: market and code."""
+    """Listed shares, of each market the first three: market and code."""
     found = []
     for market in VENUES:
         begin = 0
         while page := api.get_security_list(market, begin):
             begin += len(page)
-            found += [(market, line["code"]) for line in page if line["code"][:2] in ("60", "00", "30")]
-    return [(market, code) for market, code in found if (market, code[:3]) != (1, "000")]
+            found += [(market, line["code"]) for line in page if line["code"][:2] in ("60", "68", "00", "30")]
+    plain = [(market, code) for market, code in found if (market, code[:3]) != (1, "000")]
+    return [stock for market in VENUES for stock in [one for one in plain if one[0] == market][:3]]
 
 
 def levels_of_quote(quote):
@@ -83,27 +90,22 @@ def moment(ns, form):
     return datetime.fromtimestamp(ns / 1e9, CHINA).strftime(form)
 
 
-def bars(api, qingxi, addr, folder, stock):
-    """Bars of days and of five minutes."""
+def bars(api, qingxi, addr, folder, stock, category, interval):
+    """Bars of days (category 4) or of five minutes (0), both in shares."""
     market, code = stock
-    equal = compared = 0
-    for category, interval, form, unit in ((9, "1d", "%Y-%m-%d", 100), (0, "5m", "%Y-%m-%d %H:%M", 1)):
-        theirs = api.get_security_bars(category, market, code, 0, 100)[:-1]
-        since, until = (datetime.strptime(bar["datetime"][:10], "%Y-%m-%d") for bar in (theirs[0], theirs[-1]))
-        span = [(day - timedelta(days=shift)).strftime("%Y-%m-%d") for day, shift in ((since, 1), (until, -2))]
-        ours = {}
-        for event in backfill(qingxi, addr, folder, f"{code}.{VENUES[market][1]}", "bars", *span, interval):
-            shift = 0 if interval == "1d" else 300 * 10**9
-            ours[moment(event["start"] + shift, form)] = event
-        for bar in theirs:
-            label = bar["datetime"][:10] if interval == "1d" else bar["datetime"].replace(" 13:00", " 11:30")
-            ours_bar = ours[label]
-            prices = [number(bar[key], 3) == Decimal(ours_bar[key]).normalize() for key in ("open", "high", "low", "close")]
-            # The library reads binary32 wrongly below 128.
-            volume = bar["vol"] < 128 or Decimal(int(bar["vol"])) * unit == Decimal(ours_bar["volume"])
-            compared += 1
-            equal += all(prices) and volume
-    return equal, compared
+    form, later = ("%Y-%m-%d", 0) if interval == "1d" else ("%Y-%m-%d %H:%M", 300 * 10**9)
+    theirs = api.get_security_bars(category, market, code, 0, 100)[:-1]
+    since, until = (datetime.strptime(bar["datetime"][:10], "%Y-%m-%d") for bar in (theirs[0], theirs[-1]))
+    span = [(day - timedelta(days=shift)).strftime("%Y-%m-%d") for day, shift in ((since, 1), (until, -2))]
+    # The platform tells when a bar begins, the wire of minutes when it ends; that of 11:30 is labelled 13:00 in the afternoon.
+    events = backfill(qingxi, addr, folder, f"{code}.{VENUES[market][1]}", "bars", *span, interval)
+    ours = {moment(event["start"] + later, form): event for event in events}
+    equal = 0
+    for bar in theirs:
+        label = bar["datetime"][:10] if interval == "1d" else bar["datetime"].replace(" 13:00", " 11:30")
+        prices = (number(bar[key], 3) == Decimal(ours[label][key]).normalize() for key in ("open", "high", "low", "close"))
+        equal += all(prices) and same(bar["vol"], ours[label]["volume"]) and same(bar["amount"], ours[label]["turnover"])
+    return equal, len(theirs)
 
 
 def trades(api, qingxi, addr, folder, stock):
@@ -130,16 +132,18 @@ def main():
     api = TdxHq_API(raise_exception=True)
     wrong = 0
     with api.connect(host, int(port)), tempfile.TemporaryDirectory() as folder:
-        stocks = shares(api)[:6]
+        stocks = shares(api)
         traded = [(quote["market"], quote["code"]) for quote in api.get_security_quotes(stocks) if quote["vol"]]
-        results = [("quotes", *quotes(api, where["http"], traded))]
-        for stock in traded[:3]:
-            results.append((f"bars {stock[1]}", *bars(api, qingxi, addr, folder, stock)))
-            results.append((f"trades {stock[1]}", *trades(api, qingxi, addr, folder, stock)))
-    for what, equal, compared in results:
+        results = [("quotes", f"{len(traded)} stocks", *quotes(api, where["http"], traded))]
+        for stock in traded:
+            results.append(("bars 1d", stock[1], *bars(api, qingxi, addr, folder, stock, 4, "1d")))
+            results.append(("bars 5m", stock[1], *bars(api, qingxi, addr, folder, stock, 0, "5m")))
+            results.append(("trades", stock[1], *trades(api, qingxi, addr, folder, stock)))
+    print(f"{'pytdx':10}{'of':12}{'compared':>10}{'equal':>8}")
+    for what, of, equal, compared in results:
         # A quote of the library may lie between two that the platform was asked for.
         right = compared > 0 and equal >= compared * (0.9 if what == "quotes" else 1)
-        print(f"{'pytdx':16} {what:16} {'right' if right else 'WRONG'}: {equal} of {compared} equal to the platform's")
+        print(f"{what:10}{of:12}{compared:10}{equal:8}  {'right' if right else 'WRONG'}")
         wrong += not right
     sys.exit(1 if wrong else 0)
 

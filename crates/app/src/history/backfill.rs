@@ -160,7 +160,8 @@ fn seen(view: Option<&View>, events: Vec<model::Event>) -> std::result::Result<V
 
 /// The instrument that is meant; `faults` are the lists that could not be read.
 fn find(args: &Args, catalogue: &Catalogue, faults: &[String]) -> Result<Arc<Instrument>> {
-    let words = match catalogue.find(&args.source, &args.instrument) {
+    // All that is listed is the source's own, on whichever venue it trades.
+    let words = match catalogue.find_where(&args.instrument, |_| true) {
         Lookup::Found(instrument) => return Ok(instrument),
         Lookup::Ambiguous(names) => format!("`{}` may mean {}", args.instrument, names.join(", ")),
         Lookup::Unknown => {
@@ -256,7 +257,8 @@ fn report(args: &Args, instrument: &Instrument, path: &Path, output: &Output, re
             let dates = rows.into_iter().flatten().filter_map(|row| row.get("date")?.as_str());
             dates.collect::<Vec<_>>().join(", ")
         };
-        println!("adjusted {} by the ex-dates: {}", output.seen, dates("ex_dates"));
+        let by = dates("ex_dates");
+        println!("adjusted {} by the ex-dates: {}", output.seen, if by.is_empty() { "none" } else { &by });
         let left = dates("not_applied");
         if !left.is_empty() {
             println!("not adjusted for the splits of {left}, whose ratio the source does not explain");
