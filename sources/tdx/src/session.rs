@@ -143,6 +143,9 @@ impl Session for TdxSession {
                     if let Some(stock) = place.and_then(|place| self.stocks.get(place)).filter(|_| self.open)
                     {
                         stock.fact(want.channel, asked(), now, out);
+                        if let Some(refused) = self.refusal(want.channel) {
+                            stock.fact(want.channel, refused, now, out);
+                        }
                     }
                     self.rounds.again(want.channel);
                 }

@@ -8,7 +8,7 @@ mod talk;
 use model::ashare::code;
 use model::{Body, Channel, Event, LaneFact, Ts};
 use source::pair::START;
-use source::{Action, Input, Past, Shard, Sim, SimAction, SimInput, SimSetup, Source};
+use source::{Action, Input, Past, Shard, Sim, SimAction, SimInput, SimSetup, Source, Want};
 use std::sync::Arc;
 use talk::Talk;
 use tdx::Tdx;
@@ -152,6 +152,13 @@ fn a_command_that_is_refused_in_every_way_is_named_on_its_lanes_and_harms_no_oth
         assert!(words.contains("清溪模拟主站") && words.contains("`hosts`"), "{words}");
     }
     assert!(talk.words.iter().all(|words| words.contains("a stub of two bytes")), "{:?}", talk.words);
+    // Who comes later is told the same.
+    let late = [Want { instrument: Arc::clone(&talk.wants[0].instrument), channel: Channel::MinuteLine }];
+    talk.tell(Input::Subscribe(&late));
+    talk.run_ms(20_000);
+    talk.tell(Input::Unsubscribe(&late));
+    talk.tell(Input::Subscribe(&late));
+    assert_eq!(refusals(&talk).iter().filter(|(channel, _)| *channel == Channel::MinuteLine).count(), 2);
     assert!(talk.of(Channel::DayStats).count() > stocks && talk.closed.is_empty());
 }
 

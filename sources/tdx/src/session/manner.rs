@@ -8,7 +8,7 @@ use super::TdxSession;
 use super::rounds::Kind;
 use crate::codec::Query;
 use crate::codec::session::LEVEL;
-use model::{LaneFact, Ts};
+use model::{Channel, LaneFact, Ts};
 use source::{Action, Fault};
 
 /// In which way a server is asked, of all its commands.
@@ -22,6 +22,8 @@ pub(super) struct Manner {
     pub tip: String,
     /// How many questions in a row were not answered in their time.
     pub silences: u8,
+    /// What is refused, and in which words.
+    refused: Vec<(Kind, String)>,
 }
 
 /// How a question was not answered.
@@ -104,6 +106,13 @@ impl TdxSession {
                 stock.fact(*channel, LaneFact::Refused(words.as_str().into()), now, out);
             }
         }
+        self.manner.refused.push((kind, words));
+    }
+
+    /// The words in which a channel is refused on this connection.
+    pub(super) fn refusal(&self, channel: Channel) -> Option<LaneFact> {
+        let refused = self.manner.refused.iter().find(|(kind, _)| kind.channels().contains(&channel));
+        refused.map(|(_, words)| LaneFact::Refused(words.as_str().into()))
     }
 
     /// One of the session's own questions was not answered.
@@ -120,7 +129,9 @@ impl TdxSession {
             ),
             _ => format!("command {:04x} {how}", query.command()),
         };
-        self.close(Fault::Stale, why, out);
+        // Silence takes its time; what is refused at once is not asked again at once.
+        let fault = if matches!(how, How::Late(_)) { Fault::Stale } else { Fault::Refused };
+        self.close(fault, why, out);
     }
 
     fn stale(&mut self, query: &Query, how: How, out: &mut Vec<Action>) {
