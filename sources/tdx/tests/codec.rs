@@ -162,6 +162,8 @@ fn world(luck: &mut Rng) -> Vec<(Query, Answer)> {
         let (minute, price, matched) = (luck.u16(..), f(luck), luck.u32(..));
         Auction { minute, price, matched, unmatched: luck.i32(..), second: luck.u8(..) }
     };
+    let mut single = quote(luck);
+    single.active = single.head.active;
     vec![
         (Query::Hello(1), Answer::Hello(Box::new(hello))),
         (Query::Login(b"any".to_vec()), Answer::Login(b"tip".to_vec())),
@@ -175,6 +177,7 @@ fn world(luck: &mut Rng) -> Vec<(Query, Answer)> {
             Query::Refresh(many(luck, |luck| (some_code(luck), luck.u32(..)))),
             Answer::Refreshed(many(luck, refreshed)),
         ),
+        (Query::Quote(single.head.code), Answer::Quote(Box::new(single.head), Some(Box::new(single)))),
         (Query::Bars(stock), Answer::Bars(many(luck, |luck| bar(luck, false)))),
         (Query::Bars(index), Answer::Bars(many(luck, |luck| bar(luck, true)))),
         (Query::BarsPlain(stock), Answer::Bars(many(luck, |luck| bar(luck, false)))),
