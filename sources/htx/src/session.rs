@@ -90,8 +90,8 @@ impl Session for HtxSession {
         _now: Ts,
         told: &mut dyn FnMut(Mark) -> bool,
     ) -> bool {
-        // What is due is done with the next input that is read.
-        if self.lanes.pending {
+        // What is due is done with the next input that is read; in a recording nothing is.
+        if self.lanes.pending && self.wanting {
             return false;
         }
         if !is_member(frame) {
