@@ -43,7 +43,7 @@ pub struct Args {
     /// stocks in the middle of a session at any hour.
     #[arg(long, value_name = "TIME", value_parser = crate::history::instant)]
     at: Option<Ts>,
-    /// Takes a source's simulator away for a while, in seconds from the start: `binance:20-50`. May be given more than once.
+    /// Takes a source's simulator away for a while, in seconds from the start: `NAME:20-50`. May be given more than once.
     #[arg(long, value_name = "SOURCE:FROM-TO")]
     outage: Vec<Outage>,
     /// Keeps the raw frames as tapes in this folder.

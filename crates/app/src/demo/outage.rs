@@ -27,7 +27,7 @@ impl FromStr for Outage {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let wrong =
-            || format!("`{text}` is no outage; write a source and seconds from the start, as binance:20-50");
+            || format!("`{text}` is no outage; write a source and seconds from the start, as NAME:20-50");
         let (source, times) = text.split_once(':').ok_or_else(wrong)?;
         let (from, to) = times.split_once('-').ok_or_else(wrong)?;
         let seconds =
