@@ -68,9 +68,9 @@ pub async fn suffer(
         tokio::time::sleep_until(start + at).await;
         let Some(venue) = venues.iter_mut().find(|venue| venue.source.spec().name == name) else { continue };
         if back {
-            again(venue, setup).await?
+            again(venue, setup).await?;
         } else {
-            venue.end()
+            venue.end();
         }
         if !json {
             eprintln!("{:>4} s: {name} is {}", at.as_secs(), if back { "back" } else { "away" });
