@@ -49,6 +49,9 @@ pub struct Args {
     /// Keeps the raw frames as tapes in this folder.
     #[arg(long, value_name = "DIR")]
     tape: Option<PathBuf>,
+    /// Keeps every event in the log of this folder.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// The port of page, REST and stream; metrics and probes take any that is free. 0 takes any.
     #[arg(long, default_value_t = 50061)]
     port: u16,
@@ -79,6 +82,7 @@ async fn config(args: &Args, venues: &[Venue]) -> Config {
         config.run.record = true;
         config.tape.dir.clone_from(dir);
     }
+    config.store.dir = args.store.clone().unwrap_or_default();
     for venue in venues {
         let spec = venue.source.spec();
         let books = venue.host.books().await.into_iter().map(|book| book.instrument.name.to_string());

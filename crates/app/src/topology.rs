@@ -53,6 +53,7 @@ impl Platform {
                 metrics: metrics.clone(),
                 sources: enabled(&config),
                 desk: desk.clone(),
+                history: kept.is_some().then(|| config.store.dir.clone()),
                 clock: feed::clock::now,
                 shutdown: stopped.clone(),
             },

@@ -35,16 +35,34 @@ fn tapes(folder: &Path) -> Vec<String> {
 #[test]
 fn a_demo_ends_with_every_book_equal_and_its_tapes_replay_to_the_same_events_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let tape = folder.path().join("tape");
+    let (tape, store) = (folder.path().join("tape"), folder.path().join("store"));
     // As many instruments that frames come in bursts.
-    let (mut child, mut out) =
-        demo(&["--instruments", "25", "--for", "8s", "--tape", tape.to_str().unwrap()]);
+    let (mut child, mut out) = demo(&[
+        "--instruments",
+        "25",
+        "--for",
+        "8s",
+        "--tape",
+        tape.to_str().unwrap(),
+        "--store",
+        store.to_str().unwrap(),
+    ]);
     assert!(line(&mut out)["http"].as_str().unwrap().starts_with("http://127.0.0.1:"));
     let summary = line(&mut out);
     assert_eq!(summary["differences"].as_array().unwrap().len(), 0, "{summary}");
     assert_eq!(summary["gaps"], 0, "{summary}");
     assert!(summary["books"].as_u64().unwrap() >= 300, "{summary}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let kept = qingxi().args(["verify", "--json"]).arg(&store).output().unwrap();
+    let kept: Value = serde_json::from_slice(&kept.stdout).unwrap();
+    let epoch = &kept["epochs"][0];
+    assert_eq!(
+        (&kept["right"], &epoch["closed"], &kept["lost_events"]),
+        (&true.into(), &true.into(), &0.into()),
+        "{kept}"
+    );
+    assert_eq!((&epoch["first"], &epoch["last"]), (&1.into(), &kept["events"]), "{kept}");
 
     for file in tapes(&tape) {
         let replay = |name: &str| {

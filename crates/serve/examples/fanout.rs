@@ -66,6 +66,7 @@ async fn measure(clients: usize, bursts: usize, burst: usize) {
         metrics: Arc::clone(&metrics),
         sources: &["v"],
         desk: Arc::new(feed::Desk::open(None).unwrap()),
+        history: None,
         clock: now,
         shutdown: stopped,
     };

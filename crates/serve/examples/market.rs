@@ -47,6 +47,7 @@ async fn main() {
         metrics: Arc::clone(&metrics),
         sources,
         desk: Arc::new(feed::Desk::open(None).unwrap()),
+        history: None,
         clock: now,
         shutdown: stopped,
     };

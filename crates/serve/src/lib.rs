@@ -26,6 +26,7 @@ use model::{SourceName, Ts};
 use site::Site;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -62,6 +63,8 @@ pub struct Parts {
     pub sources: &'static [SourceName],
     /// What is wanted of the sources.
     pub desk: Arc<Desk>,
+    /// The folder in which events are kept, where they are.
+    pub history: Option<PathBuf>,
     /// Tells the time.
     pub clock: fn() -> Ts,
     /// Turns true when it is time to stop; dropping its sender does too.

@@ -11,6 +11,37 @@ use model::{
     Ts,
 };
 
+/// Every kind of event, by the name that [`kind`] gives.
+pub const KINDS: [&str; 27] = [
+    "trade",
+    "snapshot",
+    "delta",
+    "gap",
+    "quote",
+    "bar",
+    "day_stats",
+    "mark_price",
+    "index_price",
+    "funding",
+    "open_interest",
+    "liquidation",
+    "volatility_index",
+    "long_short_ratio",
+    "greeks",
+    "status",
+    "order",
+    "minute",
+    "capital_flow",
+    "corporate_action",
+    "fundamentals",
+    "ranking",
+    "sector",
+    "finding",
+    "instrument",
+    "lane",
+    "link",
+];
+
 /// The name of a kind of event, as in the field `kind`.
 pub const fn kind(body: &Body) -> &'static str {
     match body {

@@ -101,6 +101,6 @@ mod event;
 mod instrument;
 mod json;
 
-pub use event::{event_json, kind};
+pub use event::{KINDS, event_json, kind};
 pub use instrument::instrument_json;
 pub use json::{decimal_json, level_json, string_json};

@@ -6,6 +6,7 @@
 mod books;
 mod findings;
 mod health;
+mod history;
 mod lanes;
 mod ledger;
 mod listing;
@@ -21,7 +22,7 @@ use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 23] = [
+pub(crate) const ROUTES: [(&str, &str); 24] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -30,6 +31,10 @@ pub(crate) const ROUTES: [(&str, &str); 23] = [
     ("/api/v1/instruments", "definitions of instruments; ?exchange= &search= &limit="),
     ("/api/v1/orderbook/{exchange}/{*symbol}", "an order book; ?depth="),
     ("/api/v1/trades/{exchange}/{*symbol}", "the newest trades; ?limit=&source="),
+    (
+        "/api/v1/history/{kind}/{exchange}/{*symbol}",
+        "events of a kind that were kept on disk; ?from= &to= in ns, &limit= &format=json|csv",
+    ),
     ("/api/v1/quote/{exchange}/{*symbol}", "best bid and offer"),
     ("/api/v1/lanes", "every lane with its state and evidence; ?source= &state= &instrument= &channel="),
     ("/api/v1/links", "every connection to a source"),
@@ -72,6 +77,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/orderbook/{exchange}/{*symbol}", get(books::orderbook))
         .route("/api/v1/quote/{exchange}/{*symbol}", get(books::quote))
         .route("/api/v1/trades/{exchange}/{*symbol}", get(trades::trades))
+        .route("/api/v1/history/{kind}/{exchange}/{*symbol}", get(history::history))
         .route("/api/v1/lanes", get(lanes::lanes))
         .route("/api/v1/links", get(lanes::links))
         .route("/api/v1/findings", get(findings::findings))

@@ -32,6 +32,8 @@ pub struct World {
     pub at: Addrs,
     pub stop: watch::Sender<bool>,
     pub running: Running,
+    /// Where events may be kept.
+    pub folder: tempfile::TempDir,
 }
 
 /// Free ports, and everything else as it is by default.
@@ -48,16 +50,18 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
     let metrics = Arc::new(Metrics::new());
     let (stop, stopped) = watch::channel(false);
     let desk = Arc::new(feed::Desk::open(None).unwrap());
+    let folder = tempfile::tempdir().unwrap();
     let parts = serve::Parts {
         bus: Arc::clone(&bus),
         metrics: Arc::clone(&metrics),
         sources: &["v"],
         desk: Arc::clone(&desk),
+        history: Some(folder.path().to_owned()),
         clock,
         shutdown: stopped,
     };
     let running = serve::run(config, parts).await.unwrap();
-    World { bus, desk, metrics, at: running.addrs, stop, running }
+    World { bus, desk, metrics, at: running.addrs, stop, running, folder }
 }
 
 /// `BASE/QUOTE@v`.

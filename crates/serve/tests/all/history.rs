@@ -1,0 +1,81 @@
+//! Events from the log on disk.
+
+use crate::world::{NOW, World, event, http, spot, world};
+use model::{Body, Channel, Px, Qty, Side, Trade, TradeId};
+use std::sync::Arc;
+use store::disk::Host;
+use store::log::Log;
+use store::{Archive, Config};
+
+/// A world in which ten trades of two coins, a second apart, and quotes were kept.
+async fn kept() -> World {
+    let world = world().await;
+    let config = Config::default();
+    let (log, _) = Log::open(Box::new(Host::new(world.folder.path())), config.clone()).unwrap();
+    let archive = Archive::start(log, config, &world.bus, Arc::clone(&world.metrics));
+    for id in 1..=10 {
+        for coin in [spot("AA", "USD"), spot("BB", "USD")] {
+            let (px, qty, aggressor) = (Px(100), Qty(5), Some(Side::Bid));
+            let trade = Body::Trade(Trade { id: TradeId::Num(id), px, qty, aggressor, count: 1 });
+            world.bus.publish(event(&coin, Channel::Trades, trade), NOW.plus_ms(id * 1_000));
+            world.quote(&coin, 7);
+        }
+    }
+    archive.stop().await;
+    world
+}
+
+fn ids(body: &serde_json::Value) -> Vec<u64> {
+    let events = body["events"].as_array().unwrap().iter();
+    events.map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_kept_is_told_by_kind_instrument_and_time() {
+    let world = kept().await;
+    let at = |id: u64| NOW.plus_ms(id * 1_000).0;
+    let path = "/api/v1/history/trade/v/AA/USD";
+    let (status, body) = world.get(path).await;
+    assert_eq!((status, ids(&body)), (200, (1..=10).collect()), "{body}");
+    assert_eq!((&body["instrument"], &body["next"]), (&"AA/USD@v".into(), &().into()), "{body}");
+    let (_, body) = world.get(&format!("{path}?from={}&to={}", at(3), at(6))).await;
+    assert_eq!(ids(&body), [3, 4, 5]);
+    // By pages: each goes on where the one before says.
+    let (_, body) = world.get(&format!("{path}?limit=4&from={}", at(1))).await;
+    assert_eq!(ids(&body), [1, 2, 3, 4]);
+    let next = body["next"].as_i64().unwrap();
+    assert!((at(4)..=at(5)).contains(&next), "{body}");
+    let (_, body) = world.get("/api/v1/history/quote/v/BBUSD").await;
+    assert_eq!(body["count"], 10, "{body}");
+}
+
+#[tokio::test]
+async fn history_as_csv_has_a_head_and_a_line_for_each_event() {
+    let world = kept().await;
+    let path = "/api/v1/history/trade/v/AAUSD?format=csv&limit=2";
+    let answer = http(world.at.http, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    let lines: Vec<&str> = answer.body.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", answer.body);
+    assert!(
+        lines[0].starts_with("kind,source,instrument,symbol,channel,ts_event,ts_recv,ts_pub,"),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[1].starts_with("trade,v,AA/USD@v,AAUSD,trades,"), "{}", lines[1]);
+    assert!(lines[1].ends_with(",1,1,0.005,buy,1"), "{}", lines[1]);
+}
+
+#[tokio::test]
+async fn a_wrong_question_about_history_is_told_what_is_right() {
+    let world = kept().await;
+    for (path, status, word) in [
+        ("trades/v/AAUSD", 404, "unknown_kind"),
+        ("trade/v/CCUSD", 404, "unknown_instrument"),
+        ("trade/v/AAUSD?from=yesterday", 400, "bad_parameter"),
+        ("trade/v/AAUSD?limit=0", 400, "bad_parameter"),
+        ("trade/v/AAUSD?format=xml", 400, "bad_parameter"),
+    ] {
+        let (code, body) = world.get(&format!("/api/v1/history/{path}")).await;
+        assert_eq!((code, &body["error"]), (status, &word.into()), "{path}: {body}");
+    }
+}
