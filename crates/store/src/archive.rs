@@ -327,7 +327,28 @@ fn weight(entry: &Entry) -> u64 {
         Body::Ranking(ranking) => ranking.rows.len() * 4,
         Body::Sector(sector) => sector.members.len() * 2,
         Body::Fundamentals(facts) => facts.facts.len() * 3,
-        _ => 0,
+        Body::CorporateAction(action) => action.facts.len() * 3,
+        Body::Finding(finding) => finding.samples.iter().map(|sample| sample.len() / size_of::<model::Level>()).sum(),
+        Body::Trade(_)
+        | Body::Gap(_)
+        | Body::Quote(_)
+        | Body::Bar(_)
+        | Body::DayStats(_)
+        | Body::MarkPrice(_)
+        | Body::IndexPrice(_)
+        | Body::Funding(_)
+        | Body::OpenInterest(_)
+        | Body::Liquidation(_)
+        | Body::VolatilityIndex(_)
+        | Body::LongShortRatio(_)
+        | Body::Greeks(_)
+        | Body::Status(_)
+        | Body::Order(_)
+        | Body::Minute(_)
+        | Body::CapitalFlow(_)
+        | Body::Instrument
+        | Body::Lane(_)
+        | Body::Link(_) => 0,
     };
     (256 + items * size_of::<model::Level>()) as u64
 }
