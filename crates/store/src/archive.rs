@@ -328,7 +328,9 @@ fn weight(entry: &Entry) -> u64 {
         Body::Sector(sector) => sector.members.len() * 2,
         Body::Fundamentals(facts) => facts.facts.len() * 3,
         Body::CorporateAction(action) => action.facts.len() * 3,
-        Body::Finding(finding) => finding.samples.iter().map(|sample| sample.len() / size_of::<model::Level>()).sum(),
+        Body::Finding(finding) => {
+            finding.samples.iter().map(|sample| sample.len() / size_of::<model::Level>()).sum()
+        }
         Body::Trade(_)
         | Body::Gap(_)
         | Body::Quote(_)
