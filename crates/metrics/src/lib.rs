@@ -317,7 +317,7 @@ impl Store {
         part.add("events", "Events that outlive a loss of power", &self.events);
         part.add("lost_events", "Events that were not kept: the disk was slow or refused", &self.lost);
         part.add("bytes", "Bytes written for events", &self.bytes);
-        part.add("commits", "Commits", &self.commits);
+        part.add("commits", "Commits of the log", &self.commits);
         part.add("commit_seconds", "How long commits took, summed", &self.commit_seconds);
         part.add("failed_commits", "Commits that the disk refused", &self.failures);
         part.add("failing", "1 while the disk refuses", &self.failing);
