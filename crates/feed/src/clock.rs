@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How far the process's clock is ahead of the host's, in ns.
 static AHEAD_NS: AtomicI64 = AtomicI64::new(0);
 
-/// Now, by the host's clock, or by the one that was [set](set).
+/// Now, by the host's clock, or by the one that was [`set`].
 pub fn now() -> Ts {
     Ts(host().saturating_add(AHEAD_NS.load(Ordering::Relaxed)))
 }

@@ -49,7 +49,7 @@ pub enum Manner {
     /// Bars, minutes, trades and actions are answered by a stub of two bytes, whatever the login.
     Stubs,
     /// As servers since September 2026: lists and companies are for all; prices, bars and trades want the login of
-    /// [`LEVEL`](crate::codec::session::LEVEL), and bars the mark of their requests. What is refused is answered by a stub, or
+    /// [`LEVEL`], and bars the mark of their requests. What is refused is answered by a stub, or
     /// not at all.
     Changed {
         /// Whether by a stub.
@@ -83,7 +83,7 @@ const NO_FIT: &str = "客户端与行情主站不匹配,不能使用!";
 struct Client {
     heard: Ts,
     answers: u32,
-    /// Whether it has logged in as [`LEVEL`](crate::codec::session::LEVEL).
+    /// Whether it has logged in as [`LEVEL`].
     level: bool,
 }
 
