@@ -8,9 +8,11 @@ mod code;
 mod config;
 pub mod disk;
 pub mod log;
+mod table;
 
 pub use archive::{Acked, Archive, Ended};
 pub use config::Config;
+pub use table::Table;
 
 use std::io;
 use std::path::PathBuf;

@@ -1,0 +1,542 @@
+//! Events as rows of tables, one table for each kind, and rows as events again: exact both ways.
+//!
+//! Every table begins with the columns of [`COMMON`], then has its own, and ends with `exact`. A decimal stands as the
+//! double whose shortest text it is; where it has too many digits for that, `exact` holds a JSON object of column and text.
+//! Times are nanoseconds since 1970, UTC. An event with a list (levels of a book, rows of a ranking) is a row an item, and
+//! one row without an item where the list is empty. `definition` is the place of the instrument's definition in the list
+//! that the file carries, so that a file says on its own what its numbers were scaled by.
+
+mod cell;
+mod number;
+mod record;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cell::{Column, Type};
+
+use crate::code::Code;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema, SchemaRef};
+use bus::{Cursor, Published};
+use cell::{Eye, Pen, Read, Values};
+use hashbrown::HashMap;
+use model::{
+    Bar, Body, CapitalFlow, Channel, CorporateAction, DayStats, Delta, Event, Finding, Flags, Fundamentals,
+    Funding, Gap, Greeks, Instrument, InstrumentId, Level, Levels, Liquidation, LongShortRatio, Minute,
+    OpenInterest, Order, Quote, RankRow, Ranking, Sector, Snapshot, Stamp, Trade, Ts,
+};
+use record::{Cell, Record};
+use rows::{
+    ActionHead, BookHead, BookRow, BookSide, Fact, FactsHead, FindingHead, InstrumentRow, LaneRow, LinkRow, Price,
+    RankHead, SectorHead, StatusRow, Text,
+};
+use std::sync::{Arc, LazyLock};
+
+/// What every table begins with.
+pub(crate) const COMMON: [(&str, Type); 13] = [
+    ("epoch", Type::U64),
+    ("number", Type::U64),
+    ("source", Type::Text),
+    ("exchange", Type::Text),
+    ("product", Type::Text),
+    ("symbol", Type::Text),
+    ("instrument", Type::Text),
+    ("channel", Type::Text),
+    ("flags", Type::U16),
+    ("ts_event", Type::Time),
+    ("ts_recv", Type::Time),
+    ("ts_pub", Type::Time),
+    ("definition", Type::U32),
+];
+/// What every table ends with.
+const EXACT: &str = "exact";
+/// The columns of [`COMMON`] that may have nulls.
+const NULLABLE: &str = "ts_event";
+
+/// A kind of event as rows: its fields, and the items of its list.
+trait Form: Sized {
+    type Head: Record;
+    type Item: Record;
+    fn split(&self, instrument: &Instrument) -> (Self::Head, Vec<Self::Item>);
+    fn join(head: Self::Head, items: Vec<Self::Item>) -> Option<Self>;
+}
+
+/// Kinds whose fields are cells, without a list.
+macro_rules! plain {
+    ($($name:ident)+) => {$(
+        impl Form for $name {
+            type Head = Self;
+            type Item = ();
+            fn split(&self, _: &Instrument) -> (Self, Vec<()>) {
+                (self.clone(), Vec::new())
+            }
+            fn join(head: Self, _: Vec<()>) -> Option<Self> {
+                Some(head)
+            }
+        }
+    )+};
+}
+
+plain! {
+    Trade Gap Quote Bar DayStats Funding OpenInterest Liquidation LongShortRatio Greeks Order Minute CapitalFlow
+}
+
+/// Kinds that are turned into rows by functions.
+macro_rules! formed {
+    ($($name:ty: $head:ty, $item:ty, |$it:ident| $split:expr, |$h:ident, $items:ident| $join:expr;)+) => {$(
+        impl Form for $name {
+            type Head = $head;
+            type Item = $item;
+            fn split(&self, _: &Instrument) -> ($head, Vec<$item>) {
+                let $it = self;
+                $split
+            }
+            fn join($h: $head, $items: Vec<$item>) -> Option<Self> {
+                $join
+            }
+        }
+    )+};
+}
+
+formed! {
+    Snapshot: BookHead, BookRow,
+        |it| (BookHead { prev_seq: None, seq: it.seq, checksum: it.checksum, epoch: it.epoch }, book_rows(&it.levels)),
+        |h, items| Some(Self { seq: h.seq, levels: levels(items)?, checksum: h.checksum, epoch: h.epoch });
+    Delta: BookHead, BookRow,
+        |it| (
+            BookHead { prev_seq: it.prev_seq, seq: it.seq, checksum: it.checksum, epoch: it.epoch },
+            book_rows(&it.levels),
+        ),
+        |h, items| Some(Self {
+            prev_seq: h.prev_seq, seq: h.seq, levels: levels(items)?, checksum: h.checksum, epoch: h.epoch,
+        });
+    model::Decimal: Price, (), |it| (Price { px: *it }, Vec::new()), |h, _items| Some(h.px);
+    model::Status: StatusRow, (), |it| (StatusRow { status: it.clone() }, Vec::new()), |h, _items| Some(h.status);
+    CorporateAction: ActionHead, Fact, |it| (it.into(), facts(&it.facts)), |h, items| Some(Self {
+        what: h.what, at: h.at, cash: h.cash, bonus: h.bonus, rights: h.rights, rights_px: h.rights_px,
+        facts: items.into_iter().map(|fact| (fact.name, fact.value)).collect(),
+    });
+    Fundamentals: FactsHead, Fact, |it| (it.into(), facts(&it.facts)), |h, items| Some(Self {
+        updated: h.updated, facts: items.into_iter().map(|fact| (fact.name, fact.value)).collect(),
+    });
+    Ranking: RankHead, RankRow, |it| (it.into(), it.rows.clone()), |h, items| Some(Self { list: h.list, rows: items });
+    Sector: SectorHead, Text, |it| (it.into(), texts(&it.members)), |h, items| Some(Self {
+        of: h.of, title: h.title, members: items.into_iter().map(|item| item.text).collect(),
+    });
+    Finding: FindingHead, Text, |it| (it.into(), texts(&it.samples)), |h, items| Some(Self {
+        check: h.check, channel: h.channel, what: h.what, samples: items.into_iter().map(|item| item.text).collect(),
+    });
+    model::LaneFact: LaneRow, (), |it| (it.into(), Vec::new()), |h, _items| h.fact();
+    model::LinkFact: LinkRow, (), |it| (it.into(), Vec::new()), |h, _items| h.fact();
+}
+
+/// The definition itself, which stands beside every event.
+struct Definition;
+
+impl Form for Definition {
+    type Head = InstrumentRow;
+    type Item = ();
+    fn split(&self, instrument: &Instrument) -> (InstrumentRow, Vec<()>) {
+        (instrument.into(), Vec::new())
+    }
+    fn join(_: InstrumentRow, _: Vec<()>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+fn book_rows(levels: &Levels) -> Vec<BookRow> {
+    let row = |side| move |level: &Level| BookRow { side, px: level.px, qty: level.qty };
+    let bids = levels.bids().iter().map(row(BookSide::Bid));
+    bids.chain(levels.asks().iter().map(row(BookSide::Ask))).collect()
+}
+
+/// `None` where a bid comes after an ask.
+fn levels(rows: Vec<BookRow>) -> Option<Levels> {
+    let bids = rows.iter().take_while(|row| row.side == BookSide::Bid).count();
+    let whole = rows.iter().skip(bids).all(|row| row.side == BookSide::Ask);
+    let all = rows.into_iter().map(|row| Level { px: row.px, qty: row.qty }).collect();
+    whole.then(|| Levels::new(all, bids))
+}
+
+fn facts(facts: &[(&'static str, model::Decimal)]) -> Vec<Fact> {
+    facts.iter().map(|(name, value)| Fact { name, value: *value }).collect()
+}
+
+fn texts(texts: &[Box<str>]) -> Vec<Text> {
+    texts.iter().map(|text| Text { text: text.clone() }).collect()
+}
+
+/// A table's own columns, and how many of them belong to the items.
+struct Layout {
+    columns: Vec<Column>,
+    items: usize,
+    schema: SchemaRef,
+}
+
+impl Layout {
+    fn of<F: Form>() -> Self {
+        let mut columns: Vec<Column> =
+            COMMON.iter().map(|(name, of)| Column { name: (*name).to_owned(), of: *of }).collect();
+        F::Head::columns(&mut columns);
+        let heads = columns.len();
+        F::Item::columns(&mut columns);
+        let items = columns.len() - heads;
+        columns.push(Column { name: EXACT.to_owned(), of: Type::Text });
+        let fields: Vec<Field> = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let nullable = at >= COMMON.len() || column.name == NULLABLE;
+                Field::new(&column.name, column.of.arrow(), nullable)
+            })
+            .collect();
+        Self { columns, items, schema: Arc::new(Schema::new(fields)) }
+    }
+}
+
+macro_rules! tables {
+    ($($table:ident $name:literal $form:ty, $body:pat => $it:expr, |$made:ident| $make:expr;)+) => {
+        /// A table of events.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Table {
+            $(#[doc = concat!("`", $name, "`")] $table),+
+        }
+
+        impl Table {
+            /// Every table.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$table),+];
+
+            /// Its name in SQL, in paths and in messages.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$table => $name),+ }
+            }
+
+            /// The table of an event.
+            pub const fn of(body: &Body) -> Self {
+                #[allow(unused_variables)]
+                match body { $($body => Self::$table,)+ }
+            }
+
+            fn layout(self) -> &'static Layout {
+                match self {$(
+                    Self::$table => {
+                        static LAYOUT: LazyLock<Layout> = LazyLock::new(Layout::of::<$form>);
+                        &LAYOUT
+                    }
+                )+}
+            }
+        }
+
+        fn put_body(event: &Event, rows: &mut Rows) {
+            match &event.body { $($body => rows.put($it, event),)+ }
+        }
+
+        fn take_body(table: Table, reading: &Reading<'_>, from: usize, to: usize, scales: &Instrument) -> Option<Body> {
+            match table {
+                $(Table::$table => {
+                    let $made: $form = reading.take(from, to, scales)?;
+                    Some($make)
+                })+
+            }
+        }
+    };
+}
+
+tables! {
+    Trades "trades" Trade, Body::Trade(it) => it, |it| Body::Trade(it);
+    BookSnapshots "book_snapshots" Snapshot, Body::Snapshot(it) => it, |it| Body::Snapshot(it);
+    BookDeltas "book_deltas" Delta, Body::Delta(it) => it, |it| Body::Delta(it);
+    Gaps "gaps" Gap, Body::Gap(it) => it, |it| Body::Gap(it);
+    Quotes "quotes" Quote, Body::Quote(it) => it, |it| Body::Quote(it);
+    Bars "bars" Bar, Body::Bar(it) => &**it, |it| Body::Bar(Box::new(it));
+    DayStats "day_stats" DayStats, Body::DayStats(it) => &**it, |it| Body::DayStats(Box::new(it));
+    MarkPrices "mark_prices" model::Decimal, Body::MarkPrice(it) => it, |it| Body::MarkPrice(it);
+    IndexPrices "index_prices" model::Decimal, Body::IndexPrice(it) => it, |it| Body::IndexPrice(it);
+    FundingRates "funding_rates" Funding, Body::Funding(it) => &**it, |it| Body::Funding(Box::new(it));
+    OpenInterest "open_interest" OpenInterest, Body::OpenInterest(it) => it, |it| Body::OpenInterest(it);
+    Liquidations "liquidations" Liquidation, Body::Liquidation(it) => &**it, |it| Body::Liquidation(Box::new(it));
+    VolatilityIndexes "volatility_indexes" model::Decimal, Body::VolatilityIndex(it) => it, |it| Body::VolatilityIndex(it);
+    LongShortRatios "long_short_ratios" LongShortRatio, Body::LongShortRatio(it) => &**it, |it| Body::LongShortRatio(Box::new(it));
+    Greeks "greeks" Greeks, Body::Greeks(it) => &**it, |it| Body::Greeks(Box::new(it));
+    Statuses "statuses" model::Status, Body::Status(it) => it, |it| Body::Status(it);
+    Orders "orders" Order, Body::Order(it) => it, |it| Body::Order(it);
+    Minutes "minutes" Minute, Body::Minute(it) => &**it, |it| Body::Minute(Box::new(it));
+    CapitalFlows "capital_flows" CapitalFlow, Body::CapitalFlow(it) => &**it, |it| Body::CapitalFlow(Box::new(it));
+    CorporateActions "corporate_actions" CorporateAction, Body::CorporateAction(it) => &**it, |it| Body::CorporateAction(Box::new(it));
+    Fundamentals "fundamentals" Fundamentals, Body::Fundamentals(it) => &**it, |it| Body::Fundamentals(Box::new(it));
+    Rankings "rankings" Ranking, Body::Ranking(it) => &**it, |it| Body::Ranking(Box::new(it));
+    Sectors "sectors" Sector, Body::Sector(it) => &**it, |it| Body::Sector(Box::new(it));
+    Findings "findings" Finding, Body::Finding(it) => &**it, |it| Body::Finding(Box::new(it));
+    Instruments "instruments" Definition, Body::Instrument => &Definition, |_it| Body::Instrument;
+    Lanes "lanes" model::LaneFact, Body::Lane(it) => it, |it| Body::Lane(it);
+    Links "links" model::LinkFact, Body::Link(it) => it, |it| Body::Link(it);
+}
+
+impl Table {
+    /// The table of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// Its columns as Arrow calls them.
+    pub fn schema(self) -> SchemaRef {
+        Arc::clone(&self.layout().schema)
+    }
+
+    pub(crate) fn columns(self) -> &'static [Column] {
+        &self.layout().columns
+    }
+}
+
+/// The definitions that the rows of a file lean on; a row names one by its place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Definitions {
+    list: Vec<Arc<Instrument>>,
+    newest: HashMap<InstrumentId, u32>,
+}
+
+impl Definitions {
+    /// The place of a definition; it is added where it is not the newest of its instrument.
+    pub fn place(&mut self, instrument: &Arc<Instrument>) -> u32 {
+        if let Some(place) = self.newest.get(&instrument.id)
+            && self.get(*place).is_some_and(|known| Arc::ptr_eq(known, instrument) || known == instrument)
+        {
+            return *place;
+        }
+        let place = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push(Arc::clone(instrument));
+        self.newest.insert(instrument.id, place);
+        place
+    }
+
+    pub fn get(&self, place: u32) -> Option<&Arc<Instrument>> {
+        self.list.get(usize::try_from(place).ok()?)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Instrument>> {
+        self.list.iter()
+    }
+}
+
+impl Code for Definitions {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.list.len().put(out);
+        for instrument in &self.list {
+            (**instrument).put(out);
+        }
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let list: Vec<Instrument> = Code::take(bytes)?;
+        let mut all = Self::default();
+        for instrument in list {
+            let instrument = Arc::new(instrument);
+            let place = u32::try_from(all.list.len()).ok()?;
+            all.newest.insert(instrument.id, place);
+            all.list.push(instrument);
+        }
+        Some(all)
+    }
+}
+
+/// Collects rows of one table.
+pub(crate) struct Rows {
+    table: Table,
+    columns: Vec<Values>,
+    rows: usize,
+}
+
+impl Rows {
+    pub fn new(table: Table) -> Self {
+        let columns = table.columns().iter().map(|column| Values::new(column.of)).collect();
+        Self { table, columns, rows: 0 }
+    }
+
+    /// How many rows there are.
+    pub const fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds an event of this table.
+    pub fn push(&mut self, published: &Published, definitions: &mut Definitions) {
+        let Published { cursor, ts_pub, event } = published;
+        let definition = definitions.place(&event.instrument);
+        let before = self.rows;
+        put_body(event, self);
+        let times = self.rows - before;
+        let instrument = &event.instrument;
+        let names = self.table.columns();
+        let columns = &mut self.columns;
+        let mut pen =
+            Pen { columns, names, at: 0, times, px_scale: 0, qty_scale: 0, exact: Vec::new() };
+        pen.u64(Some(cursor.epoch));
+        pen.u64(Some(cursor.number));
+        for text in [event.source, &instrument.venue, &instrument.product, &instrument.symbol, &instrument.name] {
+            pen.text(Some(text));
+        }
+        pen.text(Some(event.channel.name()));
+        pen.u16(Some(event.flags.bits()));
+        pen.time(event.stamp.ts_event.map(|ts| ts.0));
+        pen.time(Some(event.stamp.ts_recv.0));
+        pen.time(Some(ts_pub.0));
+        pen.u32(Some(definition));
+    }
+
+    /// Adds the columns of the table itself; those of [`COMMON`] follow.
+    fn put<F: Form>(&mut self, body: &F, event: &Event) {
+        let instrument = &event.instrument;
+        let (head, items) = body.split(instrument);
+        let times = items.len().max(1);
+        self.rows += times;
+        let layout = self.table.layout();
+        let mut pen = Pen {
+            columns: &mut self.columns,
+            names: &layout.columns,
+            at: COMMON.len(),
+            times,
+            px_scale: instrument.px_scale,
+            qty_scale: instrument.qty_scale,
+            exact: Vec::new(),
+        };
+        head.put(&mut pen);
+        let (first, of_head) = (pen.at, std::mem::take(&mut pen.exact));
+        pen.times = 1;
+        if items.is_empty() {
+            for _ in 0..layout.items {
+                pen.null();
+            }
+            pen.text(exact_text(&of_head, Vec::new()).as_deref());
+        }
+        for item in items {
+            pen.at = first;
+            item.put(&mut pen);
+            let of_item = std::mem::take(&mut pen.exact);
+            pen.text(exact_text(&of_head, of_item).as_deref());
+        }
+    }
+
+    /// What was collected, as one batch.
+    pub fn finish(mut self) -> RecordBatch {
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Values::finish).collect();
+        let schema = self.table.schema();
+        let empty = RecordBatch::new_empty(Arc::clone(&schema));
+        RecordBatch::try_new(schema, arrays).unwrap_or(empty)
+    }
+}
+
+fn exact_text(head: &[(String, String)], item: Vec<(String, String)>) -> Option<String> {
+    if head.is_empty() && item.is_empty() {
+        return None;
+    }
+    let all = head.iter().cloned().chain(item);
+    let map: serde_json::Map<_, _> = all.map(|(column, text)| (column, text.into())).collect();
+    Some(serde_json::Value::Object(map).to_string())
+}
+
+/// A batch whose rows are read as events.
+pub(crate) struct Reading<'a> {
+    table: Table,
+    columns: Vec<Read>,
+    rows: usize,
+    definitions: &'a Definitions,
+}
+
+/// Why rows are no events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// The row, from 0.
+    pub row: usize,
+}
+
+impl<'a> Reading<'a> {
+    /// `None` where the batch has other columns than the table.
+    pub fn new(table: Table, batch: &RecordBatch, definitions: &'a Definitions) -> Option<Self> {
+        let columns = table.columns();
+        let read = columns.iter().zip(batch.columns()).map(|(column, array)| Read::new(column.of, array));
+        let read: Vec<Read> = read.collect::<Option<_>>()?;
+        (batch.num_columns() == columns.len()).then(|| Self {
+            table,
+            columns: read,
+            rows: batch.num_rows(),
+            definitions,
+        })
+    }
+
+    fn eye(&self, row: usize) -> Eye<'_> {
+        Eye {
+            columns: &self.columns,
+            names: self.table.columns(),
+            at: 0,
+            row,
+            px_scale: 0,
+            qty_scale: 0,
+            exact: None,
+        }
+    }
+
+    /// The cursor of a row.
+    pub fn cursor(&self, row: usize) -> Option<Cursor> {
+        let mut eye = self.eye(row);
+        let (epoch, number) = (eye.u64(), eye.u64());
+        Some(Cursor { epoch: epoch?, number: number? })
+    }
+
+    /// The row after the last of the event that begins in `row`.
+    pub fn end(&self, row: usize) -> usize {
+        let cursor = self.cursor(row);
+        (row + 1..self.rows).find(|next| self.cursor(*next) != cursor).unwrap_or(self.rows)
+    }
+
+    /// How many rows there are.
+    pub const fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// The event that stands in these rows.
+    pub fn event(&self, from: usize, to: usize) -> Result<Published, Unreadable> {
+        self.published(from, to).ok_or(Unreadable { row: from })
+    }
+
+    fn published(&self, from: usize, to: usize) -> Option<Published> {
+        let mut eye = self.eye(from);
+        let cursor = Cursor { epoch: eye.u64()?, number: eye.u64()? };
+        let source = crate::code::lasting(eye.text()?)?;
+        // Exchange, product, symbol and name are in the definition.
+        eye.at += 4;
+        let channel = <Channel as Cell>::take(&mut eye)?;
+        let flags = Flags::from_bits(eye.u16()?);
+        let stamp = Stamp { ts_event: eye.time().map(Ts), ts_recv: Ts(eye.time()?) };
+        let ts_pub = Ts(eye.time()?);
+        let instrument = Arc::clone(self.definitions.get(eye.u32()?)?);
+        let body = take_body(self.table, self, from, to, &instrument)?;
+        Some(Published { cursor, ts_pub, event: Event { source, instrument, channel, flags, stamp, body } })
+    }
+
+    fn take<F: Form>(&self, from: usize, to: usize, scales: &Instrument) -> Option<F> {
+        let layout = self.table.layout();
+        let mut eye = self.eye(from);
+        (eye.px_scale, eye.qty_scale) = (scales.px_scale, scales.qty_scale);
+        let exact = |eye: &mut Eye<'_>, row| {
+            (eye.row, eye.at) = (row, layout.columns.len() - 1);
+            eye.exact = eye.text().and_then(|text| serde_json::from_str(text).ok());
+        };
+        exact(&mut eye, from);
+        eye.at = COMMON.len();
+        let head = F::Head::take(&mut eye)?;
+        let first = eye.at;
+        let mut items = Vec::new();
+        for row in from..to {
+            if row > from {
+                exact(&mut eye, row);
+            }
+            eye.at = first;
+            match F::Item::take(&mut eye) {
+                Some(item) => items.push(item),
+                None if to - from == 1 => {}
+                None => return None,
+            }
+        }
+        F::join(head, items)
+    }
+}
