@@ -116,8 +116,24 @@ pub struct Store {
     pub waiting: Gauge,
     /// The number of the newest event that is acknowledged.
     pub number: Gauge,
-    /// Bytes of all files.
+    /// Bytes of the log.
     pub disk_bytes: Gauge,
+    /// Bytes of memory of events that are safe and not yet in Parquet files.
+    pub hot_bytes: Gauge,
+    /// Parquet files.
+    pub files: Gauge,
+    /// Bytes of the Parquet files.
+    pub file_bytes: Gauge,
+    /// Events that were written to Parquet files.
+    pub sealed: Counter,
+    /// Bytes of Parquet files that merging read.
+    pub merged_bytes: Counter,
+    /// Rows that were deleted by age or because the budget was reached.
+    pub dropped_rows: Counter,
+    /// Times that sealing, merging or deleting failed.
+    pub file_failures: Counter,
+    /// 1 while sealing, merging or deleting fails.
+    pub file_failing: Gauge,
 }
 
 /// What is served to programs and people.
@@ -323,7 +339,15 @@ impl Store {
         part.add("failing", "1 while the disk refuses", &self.failing);
         part.add("waiting_events", "Events that wait for a commit", &self.waiting);
         part.add("number", "The number of the newest event that is acknowledged", &self.number);
-        part.add("disk_bytes", "Bytes of all files", &self.disk_bytes);
+        part.add("disk_bytes", "Bytes of the log", &self.disk_bytes);
+        part.add("hot_bytes", "Bytes of memory of events not yet in files", &self.hot_bytes);
+        part.add("files", "Parquet files", &self.files);
+        part.add("file_bytes", "Bytes of the Parquet files", &self.file_bytes);
+        part.add("sealed_events", "Events written to Parquet files", &self.sealed);
+        part.add("merged_bytes", "Bytes of Parquet files that merging read", &self.merged_bytes);
+        part.add("dropped_rows", "Rows deleted by age or budget", &self.dropped_rows);
+        part.add("file_failures", "Times that sealing, merging or deleting failed", &self.file_failures);
+        part.add("file_failing", "1 while sealing, merging or deleting fails", &self.file_failing);
     }
 }
 

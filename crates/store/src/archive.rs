@@ -5,6 +5,7 @@
 //! disk.
 
 use crate::log::{Committed, Entry, Log, Lost};
+use crate::shelf::Shelf;
 use crate::{Config, Result};
 use bus::{Bus, Cursor, Filter, Item, Policy, Published};
 use metrics::Metrics;
@@ -54,6 +55,17 @@ pub struct Archive {
 impl Archive {
     /// Begins to read everything that is published from now on.
     pub fn start(log: Log, config: Config, bus: &Arc<Bus>, metrics: Arc<Metrics>) -> Self {
+        Self::with(log, config, bus, metrics, None)
+    }
+
+    /// As [`Archive::start`]; what is safe also goes to the shelf, until it stands in files.
+    pub(crate) fn with(
+        log: Log,
+        config: Config,
+        bus: &Arc<Bus>,
+        metrics: Arc<Metrics>,
+        shelf: Option<Arc<Shelf>>,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (told, acked) = watch::channel(Acked::default());
         let reader = bus.subscribe(Filter::all(), Policy::Lossless { queue_max: QUEUE_MAX }, None);
@@ -64,6 +76,9 @@ impl Archive {
             metrics,
             told,
             log: Some(log),
+            shelf,
+            ended_segments: VecDeque::new(),
+            begun: None,
             pending: Pending::default(),
             due: None,
             failing: false,
@@ -96,6 +111,11 @@ struct Work {
     told: watch::Sender<Acked>,
     /// `None` while a commit goes on.
     log: Option<Log>,
+    shelf: Option<Arc<Shelf>>,
+    /// Segments that have ended and are not yet sealed, with their last numbers.
+    ended_segments: VecDeque<(u64, Cursor)>,
+    /// When the segment in hand was begun.
+    begun: Option<Instant>,
     pending: Pending,
     /// When what waits is to be committed.
     due: Option<Instant>,
@@ -184,16 +204,61 @@ impl Work {
             return None;
         }
         let mut log = self.log.take()?;
+        let end = self.is_segment_over();
+        let sealed = self.shelf.as_ref().map(|shelf| shelf.sealed().segment);
         Some(tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
+            if end {
+                log.retire();
+            }
+            if let Some(Err(error)) = sealed.map(|sealed| log.release(sealed)) {
+                tracing::warn!(error = words(&error), "segments that stand in files were not deleted");
+            }
             let result = log.commit(&batch);
             (log, batch, result, begun.elapsed())
         }))
     }
 
-    fn done(&mut self, log: Log, batch: Vec<Entry>, result: Result<Committed>, took: Duration) {
+    /// Whether the segment in hand is to end, so that it can be sealed.
+    fn is_segment_over(&mut self) -> bool {
+        let Some(shelf) = &self.shelf else { return false };
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let over = begun.elapsed() >= Duration::from_millis(self.config.seal_ms)
+            || shelf.hot.bytes() >= self.config.hot_bytes_max && self.ended_segments.is_empty();
+        if over {
+            self.begun = None;
+        }
+        over
+    }
+
+    /// Hands over what is safe now.
+    fn shelve(&mut self, batch: &[Entry], retired: Vec<(u64, Cursor)>) {
+        let Some(shelf) = &self.shelf else { return };
+        let events = batch.iter().filter_map(|entry| match entry {
+            Entry::Event(published) => Some(Arc::clone(published)),
+            Entry::Lost(_) => None,
+        });
+        shelf.hot.push(events);
+        let sealed = shelf.sealed().segment;
+        if let Some((newest, _)) = retired.last() {
+            self.begun = None;
+            shelf.ended(*newest);
+        }
+        self.ended_segments.extend(retired);
+        while self.ended_segments.pop_front_if(|(segment, _)| *segment <= sealed).is_some() {}
+        // Where sealing does not keep up the log is all there is.
+        while shelf.hot.bytes() > self.config.hot_bytes_max.saturating_mul(2)
+            && let Some((_, last)) = self.ended_segments.pop_front()
+        {
+            shelf.hot.overflow(last);
+        }
+        self.metrics.store.hot_bytes.set(shelf.hot.bytes().cast_signed());
+    }
+
+    fn done(&mut self, mut log: Log, batch: Vec<Entry>, result: Result<Committed>, took: Duration) {
         let store = &self.metrics.store;
         store.disk_bytes.set(log.bytes().cast_signed());
+        let retired = log.retired();
         self.log = Some(log);
         let mut wait = self.config.commit_ms;
         match result {
@@ -209,6 +274,7 @@ impl Work {
                     self.ended.acked.cursor = Some(cursor);
                 }
                 self.ended.acked.kept += events;
+                self.shelve(&batch, retired);
                 self.told.send_replace(self.ended.acked);
                 if std::mem::take(&mut self.failing) {
                     tracing::warn!(lost = self.ended.acked.lost, "the disk takes events again");
@@ -253,7 +319,7 @@ async fn at(due: Option<Instant>) {
 }
 
 /// An error with its cause on one line.
-fn words(error: &crate::Error) -> String {
+pub(crate) fn words(error: &crate::Error) -> String {
     let cause = std::error::Error::source(error);
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
@@ -319,9 +385,15 @@ impl Pending {
 
 /// About how many bytes of memory an entry takes.
 fn weight(entry: &Entry) -> u64 {
-    let Entry::Event(published) = entry else { return 64 };
-    let Published { event, .. } = &**published;
-    let items = match &event.body {
+    match entry {
+        Entry::Event(published) => event_weight(published),
+        Entry::Lost(_) => 64,
+    }
+}
+
+/// About how many bytes of memory an event takes.
+pub(crate) fn event_weight(published: &Published) -> u64 {
+    let items = match &published.event.body {
         Body::Snapshot(snapshot) => snapshot.levels.len(),
         Body::Delta(delta) => delta.levels.len(),
         Body::Ranking(ranking) => ranking.rows.len() * 4,

@@ -1,6 +1,8 @@
 //! Where events are kept, how soon they are safe, and how much they may take.
 
+use crate::Table;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The least that a segment, and what waits in memory, may have.
@@ -19,14 +21,26 @@ pub struct Config {
     pub commit_ms: u64,
     /// They are brought to the disk before that when about so many bytes of them wait. Default 1,048,576 (1 MiB).
     pub commit_bytes: u64,
-    /// A new segment is begun when the one in hand has so many bytes, at most 1,073,741,824. Default 67,108,864 (64 MiB).
+    /// A new segment is begun when the one in hand has so many bytes, at most 1,073,741,824. Default 16,777,216
+    /// (16 MiB).
     pub segment_bytes: u64,
-    /// All segments together have at most so many bytes: the oldest are deleted, which is said. Default 10,737,418,240
+    /// Log and files together have at most so many bytes: the oldest are deleted, which is said. Default 10,737,418,240
     /// (10 GiB).
     pub total_bytes_max: u64,
     /// While the disk is slow or refuses, so many bytes of events wait in memory. What comes beyond is lost, the oldest
     /// first; the exact range is kept in the log when the disk takes events again. Default 67,108,864 (64 MiB).
     pub waiting_bytes_max: u64,
+    /// Events are in memory and in the log for so long before they are written as Parquet files, in ms; less where
+    /// `hot_bytes_max` or `segment_bytes` is reached. Default 60,000.
+    pub seal_ms: u64,
+    /// Events that are not yet in files take at most about so many bytes of memory. What does not fit is read from the log.
+    /// Default 268,435,456 (256 MiB).
+    pub hot_bytes_max: u64,
+    /// A Parquet file has about so many bytes at most. Default 268,435,456 (256 MiB).
+    pub file_bytes: u64,
+    /// For how many hours the rows of a table are kept, by the table's name (`book_deltas`); of tables that are not named,
+    /// under `default`. A file goes when its newest row is older. Default empty: until `total_bytes_max` is reached.
+    pub keep_hours: BTreeMap<String, u32>,
     /// After the disk has refused it is tried again after so long, in ms. Default 1,000.
     pub retry_ms: u64,
 }
@@ -37,9 +51,13 @@ impl Default for Config {
             dir: PathBuf::new(),
             commit_ms: 5,
             commit_bytes: 1 << 20,
-            segment_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
             total_bytes_max: 10 << 30,
             waiting_bytes_max: 64 << 20,
+            seal_ms: 60_000,
+            hot_bytes_max: 256 << 20,
+            file_bytes: 256 << 20,
+            keep_hours: BTreeMap::new(),
             retry_ms: 1_000,
         }
     }
@@ -60,6 +78,13 @@ impl Config {
         }
         if self.waiting_bytes_max < BYTES_MIN {
             faults.push(format!("waiting_bytes_max: must be at least {BYTES_MIN}"));
+        }
+        if self.hot_bytes_max < BYTES_MIN || self.file_bytes < BYTES_MIN {
+            faults.push(format!("hot_bytes_max, file_bytes: must be at least {BYTES_MIN}"));
+        }
+        for name in self.keep_hours.keys().filter(|name| *name != "default" && Table::parse(name).is_none()) {
+            let names: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
+            faults.push(format!("keep_hours.{name}: no table has that name; there are {}", names.join(", ")));
         }
         if self.retry_ms == 0 {
             faults.push("retry_ms: must be above 0".to_owned());

@@ -7,13 +7,27 @@ mod archive;
 mod code;
 mod config;
 pub mod disk;
+mod file;
+mod hot;
 pub mod log;
+mod manifest;
+mod merge;
+mod reader;
+mod seal;
+mod shelf;
+mod store;
 mod table;
 
 pub use archive::{Acked, Archive, Ended};
 pub use config::Config;
+pub use manifest::Note;
+pub use merge::MergeReport;
+pub use reader::{FileCheck, Query, Range, Reader};
+pub use seal::SealReport;
+pub use store::{OpenedStore, Running, Step, Store};
 pub use table::Table;
 
+use model::{Event, Flags, Ts};
 use std::io;
 use std::path::PathBuf;
 
@@ -25,6 +39,24 @@ pub enum Error {
     InUse {
         /// The folder.
         path: PathBuf,
+    },
+    /// A file is not what was written.
+    #[error("`{path}` is damaged: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not hold.
+        what: String,
+    },
+    /// The catalogue of files refused.
+    #[error("failed to {doing} the catalogue `{path}`: {why}")]
+    Catalogue {
+        /// What was tried.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
     },
     /// The disk refused.
     #[error("failed to {doing} `{path}`")]
@@ -40,4 +72,11 @@ pub enum Error {
 }
 
 /// What the functions of this crate give.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// When something happened, as far as it is known: by the venue's clock, or by ours where the venue says nothing or
+/// something absurd. By this files are cut into days and ranges are asked for.
+pub fn when(event: &Event) -> Ts {
+    let told = event.stamp.ts_event.filter(|_| !event.flags.has(Flags::BAD_TIME));
+    told.unwrap_or(event.stamp.ts_recv)
+}

@@ -134,6 +134,8 @@ pub struct Log {
     before: Option<Before>,
     next: u64,
     open: Option<Open>,
+    /// Segments that have ended since [`Log::retired`] was asked, with their last numbers.
+    retired: Vec<(u64, Cursor)>,
     buffer: Vec<u8>,
 }
 
@@ -165,7 +167,16 @@ impl Log {
         all.sort_unstable();
         let next = all.last().map_or(1, |newest| newest + 1);
         let buffer = Vec::new();
-        let mut log = Self { disk, config, kept: VecDeque::new(), before: None, next, open: None, buffer };
+        let mut log = Self {
+            disk,
+            config,
+            kept: VecDeque::new(),
+            before: None,
+            next,
+            open: None,
+            retired: Vec::new(),
+            buffer,
+        };
         let mut opened = Opened::default();
         log.recover(&mut all, &mut opened)?;
         log.look_over(&all, &mut opened)?;
@@ -286,8 +297,44 @@ impl Log {
         Ok(committed)
     }
 
+    /// The newest segment that has ended; 0 where there is none.
+    pub(crate) fn newest_ended(&self) -> u64 {
+        self.kept.back().map_or(0, |(sequence, _)| *sequence)
+    }
+
+    /// The segments that have ended since this was asked, with their last numbers.
+    pub(crate) fn retired(&mut self) -> Vec<(u64, Cursor)> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// No segment gets a number up to this one, also where the files that had them are gone.
+    pub(crate) fn begin_after(&mut self, sequence: u64) {
+        self.next = self.next.max(sequence + 1);
+    }
+
+    /// Deletes the segments up to this one but for the newest that has ended, which says where the log stands.
+    ///
+    /// # Errors
+    /// [`Error::Disk`]; what was not deleted is tried again.
+    pub(crate) fn release(&mut self, up_to: u64) -> Result<()> {
+        let mut deleted = false;
+        while let Some(&(oldest, _)) =
+            self.kept.front().filter(|(oldest, _)| *oldest <= up_to && self.kept.len() > 1)
+        {
+            self.disk.remove(&name(oldest)).map_err(|e| self.failed("delete", oldest, e))?;
+            // Most segments have no torn end.
+            let _ = self.disk.remove(&torn_name(oldest));
+            self.kept.pop_front();
+            deleted = true;
+        }
+        if deleted {
+            self.disk.sync_names().map_err(|e| self.failed("delete", up_to, e))?;
+        }
+        Ok(())
+    }
+
     /// Ends the segment in hand where it is acknowledged.
-    fn retire(&mut self) {
+    pub(crate) fn retire(&mut self) {
         let Some(Open { sequence, handle, bytes, last, .. }) = self.open.take() else { return };
         drop(handle);
         match last {
@@ -298,6 +345,7 @@ impl Log {
                     let _ = self.disk.cut(&name(sequence), bytes);
                 }
                 self.kept.push_back((sequence, bytes));
+                self.retired.push((sequence, last));
             }
             None => self.forget(sequence),
         }

@@ -171,6 +171,16 @@ impl Reader {
         Ok(())
     }
 
+    /// Leaves out the segments up to `sealed`, of which `cursor` is the last number, and those after `to`.
+    pub(crate) fn after(&mut self, sealed: u64, to: u64, cursor: Option<Cursor>) {
+        self.segments.retain(|segment| segment.sequence > sealed && segment.sequence <= to);
+        // What is missing before is told by the heads of the segments that are read.
+        self.found.clear();
+        if cursor.is_some() {
+            (self.last, self.whole) = (cursor, false);
+        }
+    }
+
     /// How many segments there are.
     pub const fn files(&self) -> usize {
         self.files

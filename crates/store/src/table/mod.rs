@@ -28,8 +28,8 @@ use model::{
 };
 use record::{Cell, Record};
 use rows::{
-    ActionHead, BookHead, BookRow, BookSide, Fact, FactsHead, FindingHead, InstrumentRow, LaneRow, LinkRow, Price,
-    RankHead, SectorHead, StatusRow, Text,
+    ActionHead, BookHead, BookRow, BookSide, Fact, FactsHead, FindingHead, InstrumentRow, LaneRow, LinkRow,
+    Price, RankHead, SectorHead, StatusRow, Text,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -232,7 +232,7 @@ macro_rules! tables {
             match &event.body { $($body => rows.put($it, event),)+ }
         }
 
-        fn take_body(table: Table, reading: &Reading<'_>, from: usize, to: usize, scales: &Instrument) -> Option<Body> {
+        fn take_body(table: Table, reading: &Reading, from: usize, to: usize, scales: &Instrument) -> Option<Body> {
             match table {
                 $(Table::$table => {
                     let $made: $form = reading.take(from, to, scales)?;
@@ -368,11 +368,12 @@ impl Rows {
         let instrument = &event.instrument;
         let names = self.table.columns();
         let columns = &mut self.columns;
-        let mut pen =
-            Pen { columns, names, at: 0, times, px_scale: 0, qty_scale: 0, exact: Vec::new() };
+        let mut pen = Pen { columns, names, at: 0, times, px_scale: 0, qty_scale: 0, exact: Vec::new() };
         pen.u64(Some(cursor.epoch));
         pen.u64(Some(cursor.number));
-        for text in [event.source, &instrument.venue, &instrument.product, &instrument.symbol, &instrument.name] {
+        for text in
+            [event.source, &instrument.venue, &instrument.product, &instrument.symbol, &instrument.name]
+        {
             pen.text(Some(text));
         }
         pen.text(Some(event.channel.name()));
@@ -435,11 +436,11 @@ fn exact_text(head: &[(String, String)], item: Vec<(String, String)>) -> Option<
 }
 
 /// A batch whose rows are read as events.
-pub(crate) struct Reading<'a> {
+pub(crate) struct Reading {
     table: Table,
     columns: Vec<Read>,
     rows: usize,
-    definitions: &'a Definitions,
+    definitions: Arc<Definitions>,
 }
 
 /// Why rows are no events.
@@ -449,9 +450,9 @@ pub(crate) struct Unreadable {
     pub row: usize,
 }
 
-impl<'a> Reading<'a> {
+impl Reading {
     /// `None` where the batch has other columns than the table.
-    pub fn new(table: Table, batch: &RecordBatch, definitions: &'a Definitions) -> Option<Self> {
+    pub fn new(table: Table, batch: &RecordBatch, definitions: Arc<Definitions>) -> Option<Self> {
         let columns = table.columns();
         let read = columns.iter().zip(batch.columns()).map(|(column, array)| Read::new(column.of, array));
         let read: Vec<Read> = read.collect::<Option<_>>()?;

@@ -3,8 +3,8 @@
 use super::cell::{Column, Eye, Pen, Type};
 use super::rows::BookSide;
 use model::{
-    Channel, Checksum, ChecksumKind, Decimal, GapCause, InstrumentKind, Level, LinkId, OrderAction, Proof, Px, Qty,
-    Right, Side, Status, TradeId, Ts,
+    Channel, Checksum, ChecksumKind, Decimal, GapCause, InstrumentKind, Level, LinkId, OrderAction, Proof,
+    Px, Qty, Right, Side, Status, TradeId, Ts,
 };
 
 /// What is put into one or more cells of a row. All its cells are read, also where one of them is null.

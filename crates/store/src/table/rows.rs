@@ -3,8 +3,8 @@
 use super::cell::{Column, Eye, Pen};
 use super::record::{Cell, Record};
 use model::{
-    Bar, CapitalFlow, Channel, Checksum, CorporateAction, DayStats, Decimal, Finding, Fundamentals, Funding, Gap,
-    Greeks, Instrument, InstrumentKind, LaneFact, LinkFact, LinkId, Liquidation, LongShortRatio, Minute,
+    Bar, CapitalFlow, Channel, Checksum, CorporateAction, DayStats, Decimal, Finding, Fundamentals, Funding,
+    Gap, Greeks, Instrument, InstrumentKind, LaneFact, LinkFact, LinkId, Liquidation, LongShortRatio, Minute,
     OpenInterest, Order, Proof, Px, Qty, Quote, RankRow, Ranking, Right, Sector, Status, Trade, Ts,
 };
 
@@ -247,8 +247,7 @@ pub(super) struct LinkRow {
 impl From<&LinkFact> for LinkRow {
     fn from(fact: &LinkFact) -> Self {
         let of = |fact: &str, link: &LinkId| Self { fact: fact.into(), link: *link, ..Self::default() };
-        let with =
-            |fact: &str, link: &LinkId, text: &str| Self { text: Some(text.into()), ..of(fact, link) };
+        let with = |fact: &str, link: &LinkId, text: &str| Self { text: Some(text.into()), ..of(fact, link) };
         match fact {
             LinkFact::Connecting { link, url } => with("connecting", link, url),
             LinkFact::Up { link } => of("up", link),

@@ -2,14 +2,15 @@ use super::{Definitions, Reading, Rows, Table};
 use crate::code::Code as _;
 use bus::{Cursor, Published};
 use model::{
-    Body, Channel, Decimal, Event, Flags, Funding, Instrument, InstrumentKind, OpenInterest, Px, Qty, Stamp, Trade,
-    TradeId, Ts,
+    Body, Channel, Decimal, Event, Flags, Funding, Instrument, InstrumentKind, OpenInterest, Px, Qty, Stamp,
+    Trade, TradeId, Ts,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
 
 fn published(number: u64, body: Body, scale: u8) -> Published {
-    let mut instrument = Instrument::provisional("venue", "spot", "AB", InstrumentKind::Spot).named("A", "B", "");
+    let mut instrument =
+        Instrument::provisional("venue", "spot", "AB", InstrumentKind::Spot).named("A", "B", "");
     (instrument.px_scale, instrument.qty_scale) = (scale, scale);
     Published {
         cursor: Cursor { epoch: 7, number },
@@ -37,7 +38,7 @@ fn back(all: &[Published]) -> Vec<Published> {
     let definitions = Definitions::take(&mut bytes.as_slice()).unwrap();
     let (count, batch) = (rows.len(), rows.finish());
     assert_eq!(batch.num_rows(), count, "{table:?}");
-    let reading = Reading::new(table, &batch, &definitions).unwrap();
+    let reading = Reading::new(table, &batch, Arc::new(definitions)).unwrap();
     let mut read = Vec::new();
     let mut row = 0;
     while row < reading.len() {

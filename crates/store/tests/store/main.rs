@@ -5,6 +5,7 @@
 mod archive;
 mod crash;
 mod damage;
+mod files;
 mod power;
 mod sim_disk;
 mod world;

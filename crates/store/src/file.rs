@@ -1,0 +1,437 @@
+//! Tables as Parquet files: written so that they are small, and read so that no changed byte passes.
+//!
+//! Columns have plain types, so a file opens in other programs as it is. Beside them the file carries the definitions that
+//! its rows lean on (`qingxi.definitions`: base64 of zstd of our binary form) and the version of all that
+//! (`qingxi.version`). Parquet has no checksum that is always there, so the manifest keeps a CRC-32 of each 64 KiB of a
+//! file; what is read of a file is held against it first.
+
+use crate::code::Code as _;
+use crate::table::{COMMON, Definitions, Table, Type};
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use model::Ts;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    RowSelection,
+};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, PageIndexPolicy};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnPath;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+/// The version of the rows and of what is beside them.
+const VERSION: &str = "1";
+const KEY_VERSION: &str = "qingxi.version";
+const KEY_DEFINITIONS: &str = "qingxi.definitions";
+/// How many bytes one checksum is of.
+const CHUNK: u64 = 64 << 10;
+const ROW_GROUP_ROWS: usize = 131_072;
+const PAGE_ROWS: usize = 16_384;
+/// Definitions of more bytes than this are not unpacked.
+const DEFINITIONS_MAX: u64 = 256 << 20;
+/// Bytes that the text of a page's and row group's statistics may have.
+const STATISTICS_BYTES: usize = 64;
+
+/// What a file that was written is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub rows: u64,
+    pub bytes: u64,
+    /// A CRC-32 of each 64 KiB.
+    pub chunks: Vec<u32>,
+}
+
+/// How the columns of a table are written.
+fn properties(table: Table) -> Result<WriterProperties, ParquetError> {
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by("qingxi".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+        .set_column_index_truncate_length(Some(STATISTICS_BYTES));
+    for column in table.columns() {
+        let path = ColumnPath::from(column.name.as_str());
+        let counts = matches!(column.of, Type::U64 | Type::I64 | Type::Time) && column.name != COMMON[0].0;
+        if counts {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    Ok(builder.build())
+}
+
+/// Writes a file of one table. It has its name only when it is whole.
+pub(crate) struct Writer {
+    writer: ArrowWriter<Tally>,
+    rows: u64,
+    path: PathBuf,
+    part: PathBuf,
+}
+
+impl Writer {
+    /// Begins a file at `path`, whose folder is made where it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn create(table: Table, path: PathBuf) -> Result<Self> {
+        let part = path.with_extension("part");
+        let failed = |source| Error::Disk { doing: "create", path: part.clone(), source };
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(failed)?;
+        }
+        let file = File::create(&part).map_err(failed)?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(table).map_err(|e| failed(to_io(e)))?)
+            .with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Tally::new(file), table.schema(), options)
+            .map_err(|e| failed(to_io(e)))?;
+        Ok(Self { writer, rows: 0, path, part })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn put(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(batch).map_err(|e| self.failed("write", e))
+    }
+
+    /// How many rows it has.
+    pub const fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// About how many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
+    /// Ends the file; when it returns the file outlives a loss of power, by its name too.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn finish(mut self, definitions: &Definitions) -> Result<Written> {
+        let mut plain = Vec::new();
+        definitions.put(&mut plain);
+        let failed = |doing, source| Error::Disk { doing, path: self.part.clone(), source };
+        let packed = zstd::encode_all(plain.as_slice(), 3).map_err(|e| failed("write", e))?;
+        for (key, value) in [(KEY_VERSION, VERSION.to_owned()), (KEY_DEFINITIONS, BASE64.encode(packed))] {
+            self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
+        let Self { writer, rows, path, part } = self;
+        let failed = |doing, source| Error::Disk { doing, path: part.clone(), source };
+        let (file, bytes, chunks) = writer.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
+        file.sync_all().map_err(|e| failed("write", e))?;
+        drop(file);
+        std::fs::rename(&part, &path).map_err(|e| failed("rename", e))?;
+        if let Some(dir) = path.parent() {
+            sync_dir(dir)?;
+        }
+        Ok(Written { rows, bytes, chunks })
+    }
+
+    fn failed(&self, doing: &'static str, error: ParquetError) -> Error {
+        Error::Disk { doing, path: self.part.clone(), source: to_io(error) }
+    }
+}
+
+/// Returns when the names in a folder, and the folder's own, outlive a loss of power.
+///
+/// # Errors
+/// [`Error::Disk`].
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    for dir in [Some(dir), dir.parent()].into_iter().flatten() {
+        let synced = File::open(dir).and_then(|dir| dir.sync_all());
+        synced.map_err(|source| Error::Disk { doing: "write", path: dir.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+fn to_io(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(source) => *source,
+            Err(source) => io::Error::other(source),
+        },
+        error => io::Error::other(error),
+    }
+}
+
+/// Counts and sums up what is written through it.
+struct Tally {
+    file: File,
+    bytes: u64,
+    chunks: Vec<u32>,
+    hasher: crc32fast::Hasher,
+}
+
+impl Tally {
+    fn new(file: File) -> Self {
+        Self { file, bytes: 0, chunks: Vec::new(), hasher: crc32fast::Hasher::new() }
+    }
+
+    fn finish(mut self) -> (File, u64, Vec<u32>) {
+        if !self.bytes.is_multiple_of(CHUNK) {
+            self.chunks.push(self.hasher.finalize());
+        }
+        (self.file, self.bytes, self.chunks)
+    }
+}
+
+impl Write for Tally {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = usize::try_from(CHUNK - self.bytes % CHUNK).unwrap_or(usize::MAX);
+        let written = self.file.write(bytes.get(..left).unwrap_or(bytes))?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.bytes += written as u64;
+        if written > 0 && self.bytes.is_multiple_of(CHUNK) {
+            self.chunks.push(std::mem::take(&mut self.hasher).finalize());
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A file of which each part is held against its checksum when it is first read.
+#[derive(Clone)]
+struct Checked(Arc<CheckedFile>);
+
+struct CheckedFile {
+    file: File,
+    bytes: u64,
+    chunks: Vec<u32>,
+    right: Vec<AtomicBool>,
+}
+
+impl CheckedFile {
+    fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        if range.end > self.bytes {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for chunk in range.start / CHUNK..range.end.div_ceil(CHUNK) {
+            self.check(chunk)?;
+        }
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
+    }
+
+    fn check(&self, chunk: u64) -> io::Result<()> {
+        let place = usize::try_from(chunk).unwrap_or(usize::MAX);
+        let (Some(wanted), Some(right)) = (self.chunks.get(place), self.right.get(place)) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        if right.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let start = chunk * CHUNK;
+        let mut bytes = vec![0; usize::try_from(CHUNK.min(self.bytes - start)).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut bytes, start)?;
+        if crc32fast::hash(&bytes) != *wanted {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the checksum of bytes {start} to {} does not hold", start + bytes.len() as u64),
+            ));
+        }
+        right.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Length for Checked {
+    fn len(&self) -> u64 {
+        self.0.bytes
+    }
+}
+
+impl ChunkReader for Checked {
+    type T = Ahead;
+
+    fn get_read(&self, start: u64) -> Result<Ahead, ParquetError> {
+        Ok(Ahead { file: self.clone(), at: start, ahead: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        Ok(self.0.read(start..start + length as u64)?.into())
+    }
+}
+
+/// Reads on from a place.
+struct Ahead {
+    file: Checked,
+    at: u64,
+    ahead: Bytes,
+}
+
+impl Read for Ahead {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.ahead.is_empty() {
+            let end = ((self.at / CHUNK + 1) * CHUNK).min(self.file.0.bytes);
+            if end <= self.at {
+                return Ok(0);
+            }
+            self.ahead = self.file.0.read(self.at..end)?.into();
+            self.at = end;
+        }
+        let part = self.ahead.split_to(out.len().min(self.ahead.len()));
+        if let Some(place) = out.get_mut(..part.len()) {
+            place.copy_from_slice(&part);
+        }
+        Ok(part.len())
+    }
+}
+
+/// A file that is open: its footer was read.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    file: Checked,
+    metadata: ArrowReaderMetadata,
+    pub definitions: Arc<Definitions>,
+}
+
+impl Opened {
+    /// Opens a file of a table.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] where the disk refuses, [`Error::Damaged`] where the file is not what was written.
+    pub fn open(table: Table, path: &Path, written: &Written) -> Result<Self> {
+        static NO_INDEX: LazyLock<ArrowReaderOptions> = LazyLock::new(ArrowReaderOptions::new);
+        let failed = |source| Error::Disk { doing: "read", path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        if bytes != written.bytes {
+            let what = format!("it has {bytes} bytes, not {}", written.bytes);
+            return Err(Error::Damaged { path: path.to_owned(), what });
+        }
+        let right = written.chunks.iter().map(|_| AtomicBool::new(false)).collect();
+        let file = Checked(Arc::new(CheckedFile { file, bytes, chunks: written.chunks.clone(), right }));
+        let options = NO_INDEX
+            .clone()
+            .with_schema(table.schema())
+            .with_offset_index_policy(PageIndexPolicy::Optional)
+            .with_column_index_policy(PageIndexPolicy::Optional);
+        let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
+        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|e| damaged(e.to_string()))?;
+        let pairs = metadata.metadata().file_metadata().key_value_metadata();
+        let value = |key: &str| pairs?.iter().find(|pair| pair.key == key)?.value.as_deref();
+        match value(KEY_VERSION) {
+            Some(VERSION) => {}
+            other => return Err(damaged(format!("its version is {}", other.unwrap_or("not said")))),
+        }
+        let definitions = value(KEY_DEFINITIONS).and_then(definitions);
+        let definitions = definitions.ok_or_else(|| damaged("its definitions do not read".to_owned()))?;
+        Ok(Self { file, metadata, definitions: Arc::new(definitions) })
+    }
+
+    /// Reads rows of it, in batches of at most so many.
+    ///
+    /// # Errors
+    /// As [`Opened::open`], without the path.
+    pub fn rows(
+        &self,
+        ranges: &[Range<u64>],
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, ParquetError> {
+        let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+        let all = place(self.metadata.metadata().file_metadata().num_rows().unsigned_abs());
+        let ranges = ranges.iter().map(|range| place(range.start)..place(range.end));
+        let selection = RowSelection::from_consecutive_ranges(ranges, all);
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+            .with_batch_size(batch_rows)
+            .with_row_selection(selection)
+            .build()
+    }
+
+    /// Those of the rows that may have happened in a time, by what the index says of each page.
+    pub fn rows_between(&self, rows: Range<u64>, from: Ts, to: Ts) -> Vec<Range<u64>> {
+        let mut all: Vec<Range<u64>> = Vec::new();
+        let mut start = 0;
+        for (place, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let end = start + group.num_rows().unsigned_abs();
+            if start < rows.end && end > rows.start {
+                for range in self.pages_between(place, start..end, from, to) {
+                    let range = range.start.max(rows.start)..range.end.min(rows.end);
+                    match all.last_mut() {
+                        _ if range.is_empty() => {}
+                        Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+                        _ => all.push(range),
+                    }
+                }
+            }
+            start = end;
+        }
+        all
+    }
+
+    /// The pages of a row group that may hold a time; where the index does not say, the whole group.
+    fn pages_between(&self, group: usize, rows: Range<u64>, from: Ts, to: Ts) -> Vec<Range<u64>> {
+        let index = self.metadata.metadata().page_index_for_row_group(group);
+        let pages = |name: &str| {
+            let column = COMMON.iter().position(|(column, _)| *column == name)?;
+            let ColumnIndexMetaData::INT64(index) = index.column_index(column)?.clone() else { return None };
+            let starts = self.metadata.metadata().page_index_for_row_group(group);
+            let starts: Vec<u64> = starts
+                .page_locations(column)?
+                .iter()
+                .map(|page| rows.start + page.first_row_index.unsigned_abs())
+                .collect();
+            let ends = starts.iter().skip(1).copied().chain([rows.end]);
+            let pages = starts.iter().zip(ends).enumerate().map(|(at, (start, end))| {
+                let inside = index
+                    .min_value(at)
+                    .zip(index.max_value(at))
+                    .is_none_or(|(min, max)| *max >= from.0 && *min < to.0);
+                let nulls = index.null_count(at).is_none_or(|nulls| nulls > 0);
+                (*start..end, inside, nulls)
+            });
+            Some(pages.collect::<Vec<_>>())
+        };
+        let Some((told, ours)) = pages("ts_event").zip(pages("ts_recv")) else { return vec![rows] };
+        // A row without the venue's time, or with an absurd one, counts by ours.
+        let wanted = told.into_iter().filter(|(_, inside, nulls)| *inside || *nulls).map(|(page, ..)| page);
+        let mut wanted: Vec<Range<u64>> =
+            wanted.chain(ours.into_iter().filter(|(_, inside, _)| *inside).map(|(page, ..)| page)).collect();
+        wanted.sort_by_key(|page| page.start);
+        wanted
+    }
+
+    /// Holds every byte against its checksum.
+    ///
+    /// # Errors
+    /// What does not hold, or why it cannot be read.
+    pub fn check(&self) -> io::Result<()> {
+        (0..self.file.0.bytes.div_ceil(CHUNK)).try_for_each(|chunk| self.file.0.check(chunk))
+    }
+}
+
+fn definitions(text: &str) -> Option<Definitions> {
+    let packed = BASE64.decode(text).ok()?;
+    let mut plain = Vec::new();
+    let decoder = zstd::Decoder::new(packed.as_slice()).ok()?;
+    decoder.take(DEFINITIONS_MAX).read_to_end(&mut plain).ok()?;
+    Definitions::take(&mut plain.as_slice())
+}

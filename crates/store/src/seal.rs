@@ -1,0 +1,171 @@
+//! From the log into files: what was logged is sorted by table, day and instrument, written, and named in the catalogue in
+//! one transaction, which also says up to where the log is no longer needed.
+
+use crate::disk::Host;
+use crate::file::Writer;
+use crate::log::{Entry, Found, Reader};
+use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed};
+use crate::table::{Definitions, Rows, Table};
+use crate::{Result, when};
+use bus::Published;
+use hashbrown::HashMap;
+use model::{Date, InstrumentId, SourceName, Ts};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many rows are handed to a writer at once.
+pub(crate) const BATCH_ROWS: usize = 8_192;
+/// The folder of the files in the store's folder.
+pub(crate) const FOLDER: &str = "parquet";
+
+/// By what rows of a file are sorted before their place on the bus.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub exchange: Box<str>,
+    pub product: Box<str>,
+    pub symbol: Box<str>,
+    pub source: SourceName,
+}
+
+impl Key {
+    fn of(published: &Published) -> Self {
+        let instrument = &published.event.instrument;
+        Self {
+            exchange: instrument.venue.clone(),
+            product: instrument.product.clone(),
+            symbol: instrument.symbol.clone(),
+            source: published.event.source,
+        }
+    }
+}
+
+/// The events of one file, by instrument and source.
+type Groups = HashMap<(InstrumentId, SourceName), Vec<Arc<Published>>>;
+
+/// What sealing did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealReport {
+    /// How many events now stand in files.
+    pub events: u64,
+    /// How many files were written.
+    pub files: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// What of the log could not be read, in words.
+    pub faults: Vec<String>,
+}
+
+/// Writes the segments after those that are sealed, up to `to`, as files; it blocks for as long as that takes.
+///
+/// # Errors
+/// [`crate::Error`]; then the catalogue is as before, and what was written is deleted at the next start.
+pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
+    let sealed = manifest.state().sealed;
+    let mut report = SealReport::default();
+    if to <= sealed.segment {
+        return Ok(report);
+    }
+    let mut reader = Reader::open(Box::new(Host::new(manifest.dir())))?;
+    reader.after(sealed.segment, to, sealed.cursor);
+    let mut parts: BTreeMap<(Table, Date), Groups> = BTreeMap::new();
+    let mut sealed = Sealed { segment: to, ..sealed };
+    let mut notes = Vec::new();
+    for found in reader {
+        let (what, count, why) = match found? {
+            Found::Entry(Entry::Event(published)) => {
+                report.events += 1;
+                sealed.cursor = Some(published.cursor);
+                sealed.at = sealed.at.max(published.ts_pub);
+                let event = &published.event;
+                let part = (Table::of(&event.body), Date::of(when(event)));
+                let group = (event.instrument.id, event.source);
+                parts.entry(part).or_default().entry(group).or_default().push(published);
+                continue;
+            }
+            Found::Entry(Entry::Lost(lost)) => {
+                let why = format!("{}/{} to {}: {}", lost.epoch, lost.from, lost.to, lost.why);
+                ("lost", lost.to - lost.from + 1, why)
+            }
+            Found::Hole { epoch, from, to } => {
+                ("missing", to - from + 1, format!("{epoch}/{from} to {to} are not in the log"))
+            }
+            Found::Damage { file, byte, bytes, what } => {
+                ("damaged", 0, format!("{bytes} bytes of {file} from byte {byte}: {what}"))
+            }
+            Found::Torn(_) | Found::Closed(_) => continue,
+        };
+        report.faults.push(format!("{what}: {why}"));
+        notes.push(Note { at: sealed.at, what: what.into(), table: "".into(), count, why: why.into() });
+    }
+    let mut change = Change { sealed: Some(sealed), notes, ..Change::default() };
+    let mut next = manifest.state().next;
+    for ((table, day), groups) in parts {
+        let file = write(manifest, (table, day), (next, sealed.at), groups)?;
+        report.files += 1;
+        report.bytes += file.bytes;
+        change.add.push(file);
+        next += 1;
+    }
+    manifest.commit(change)?;
+    Ok(report)
+}
+
+fn write(
+    manifest: &Manifest,
+    (table, day): (Table, Date),
+    (id, made): (u64, Ts),
+    groups: Groups,
+) -> Result<FileMeta> {
+    let mut groups: Vec<(Key, Vec<Arc<Published>>)> =
+        groups.into_values().filter_map(|events| Some((Key::of(events.first()?), events))).collect();
+    groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let path = path(table, day, id, None);
+    let mut writer = Writer::create(table, manifest.dir().join(&*path))?;
+    let (mut definitions, mut rows) = (Definitions::default(), Rows::new(table));
+    let mut runs = Vec::with_capacity(groups.len());
+    for (key, events) in groups {
+        let start = writer.rows() + rows.len() as u64;
+        for published in &events {
+            rows.push(published, &mut definitions);
+            if rows.len() >= BATCH_ROWS {
+                writer.put(&std::mem::replace(&mut rows, Rows::new(table)).finish())?;
+            }
+        }
+        let times = || events.iter().map(|published| when(&published.event));
+        if let ([first, ..], [.., last]) = (&*events, &*events) {
+            runs.push(Run {
+                source: key.source,
+                instrument: first.event.instrument.id,
+                start,
+                rows: writer.rows() + rows.len() as u64 - start,
+                first: first.cursor,
+                last: last.cursor,
+                from: times().min().unwrap_or_default(),
+                to: times().max().unwrap_or_default(),
+            });
+        }
+    }
+    writer.put(&rows.finish())?;
+    let written = writer.finish(&definitions)?;
+    Ok(FileMeta {
+        id,
+        table,
+        day,
+        level: 0,
+        made,
+        path,
+        rows: written.rows,
+        bytes: written.bytes,
+        chunks: written.chunks,
+        runs,
+    })
+}
+
+/// Where a file stands below the store's folder; with a name where it is of one instrument.
+pub(crate) fn path(table: Table, day: Date, id: u64, name: Option<&str>) -> Box<str> {
+    let name: String = name.map_or_else(
+        || "all".to_owned(),
+        |name| name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect(),
+    );
+    format!("{FOLDER}/{}/{day}/{id:010}-{name}.parquet", table.name()).into()
+}

@@ -1,0 +1,73 @@
+//! What the one who logs and the one who seals tell each other.
+
+use crate::hot::Hot;
+use crate::manifest::Sealed;
+use bus::Cursor;
+use std::sync::OnceLock;
+use tokio::sync::watch;
+
+/// Between log and files.
+pub(crate) struct Shelf {
+    /// What is safe and does not stand in files.
+    pub hot: Hot,
+    /// The newest segment of the processes before this one.
+    before: u64,
+    /// The last cursor before this process's own.
+    begun: OnceLock<Cursor>,
+    ended: watch::Sender<u64>,
+    sealed: watch::Sender<Sealed>,
+}
+
+impl Shelf {
+    pub fn new(sealed: Sealed, ended: u64) -> Self {
+        let (hot, begun) = (Hot::default(), OnceLock::new());
+        Self {
+            hot,
+            before: ended,
+            begun,
+            ended: watch::Sender::new(ended),
+            sealed: watch::Sender::new(sealed),
+        }
+    }
+
+    /// Events after this cursor will come.
+    pub fn begin(&self, after: Cursor) {
+        // It is begun once.
+        let _ = self.begun.set(after);
+    }
+
+    /// Up to where events that stand in no file are only in the log; `None` where all others are in memory.
+    pub fn only_in_log(&self, sealed: Sealed) -> Option<Cursor> {
+        let all = Cursor { epoch: u64::MAX, number: u64::MAX };
+        let older = (sealed.segment < self.before).then(|| self.begun.get().copied().unwrap_or(all));
+        older.max(self.hot.overflowed()).filter(|cursor| Some(*cursor) > sealed.cursor)
+    }
+
+    /// The segments up to this one have ended.
+    pub fn ended(&self, segment: u64) {
+        self.ended.send_replace(segment);
+    }
+
+    /// Tells up to where segments have ended, each time one does.
+    pub fn on_ended(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    /// The log up to there stands in files.
+    pub fn seal(&self, sealed: Sealed) {
+        self.sealed.send_replace(sealed);
+        if let Some(cursor) = sealed.cursor {
+            self.hot.forget(cursor);
+        }
+    }
+
+    /// Tells up to where the log stands in files, each time that changes.
+    pub fn on_sealed(&self) -> watch::Receiver<Sealed> {
+        self.sealed.subscribe()
+    }
+
+    /// Up to where the log stands in files.
+    pub fn sealed(&self) -> Sealed {
+        *self.sealed.borrow()
+    }
+}

@@ -1,0 +1,263 @@
+//! From the bus through log and memory into files and back.
+
+use crate::world::{event, ts_pub};
+use bus::{Bus, Cursor, Published};
+use metrics::Metrics;
+use model::{Flags, Ts};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Config, Query, Reader, Running, Step, Store, Table, when};
+
+const EPOCH: u64 = 1_700_000_000_000;
+
+/// The event of a place; its venue's time is near ours, as the engine sees to.
+fn made(cursor: Cursor) -> Published {
+    let mut event = event(cursor);
+    event.flags = Flags::from_bits(event.flags.bits() & !Flags::BAD_TIME.bits());
+    event.stamp.ts_event =
+        event.stamp.ts_event.map(|ts| Ts(event.stamp.ts_recv.0 - ts.0.rem_euclid(1_000_000_000)));
+    Published { cursor, ts_pub: ts_pub(cursor), event }
+}
+
+fn all(epoch: u64, count: u64) -> Vec<Published> {
+    (1..=count).map(|number| made(Cursor { epoch, number })).collect()
+}
+
+fn small(dir: &Path) -> Config {
+    Config { dir: dir.to_owned(), segment_bytes: 64 << 10, commit_ms: 1, seal_ms: 20, ..Config::default() }
+}
+
+/// Runs a store on a bus that publishes the events of an epoch.
+async fn run(config: &Config, epoch: u64, count: u64) -> (Reader, Running, Arc<Bus>) {
+    let (store, _) = Store::open(config.clone()).unwrap();
+    let bus = Arc::new(Bus::new(bus::Config::default(), Ts::from_ms(epoch as i64)));
+    let reader = store.reader();
+    let running = store.start(&bus, Arc::new(Metrics::new()));
+    for published in all(epoch, count) {
+        bus.ready().await;
+        assert_eq!(bus.publish(published.event, published.ts_pub), published.cursor);
+        tokio::task::yield_now().await;
+    }
+    let last = Cursor { epoch, number: count };
+    running.acked().wait_for(|acked| acked.cursor == Some(last)).await.unwrap();
+    (reader, running, bus)
+}
+
+fn read(reader: &Reader, query: Query) -> Vec<Published> {
+    let range = reader.range(query).unwrap();
+    range.map(|published| Arc::unwrap_or_clone(published.unwrap())).collect()
+}
+
+fn everything() -> Query {
+    Query::of(&Table::ALL)
+}
+
+fn compact(config: &Config) -> Vec<Step> {
+    let (store, _) = Store::open(config.clone()).unwrap();
+    let mut steps = Vec::new();
+    store.compact(|step| steps.push(step.clone())).unwrap();
+    steps
+}
+
+fn parquet(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![dir.join("parquet")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn every_acknowledged_event_is_read_once_wherever_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    let (reader, running, _bus) = run(&config, EPOCH, 6_000).await;
+    assert_eq!(read(&reader, everything()), all(EPOCH, 6_000), "while it is written and sealed");
+    let other = Reader::open(dir.path()).unwrap();
+    assert_eq!(read(&other, everything()), all(EPOCH, 6_000), "by another process");
+    running.sealed().await;
+    assert_eq!(read(&reader, everything()), all(EPOCH, 6_000), "when a part is sealed");
+    running.stop().await;
+    assert!(reader.sealed().is_some());
+    // It has the catalogue open to write.
+    drop(reader);
+
+    let (reader, running, _bus) = run(&config, EPOCH + 1_000_000, 2_000).await;
+    let both = [all(EPOCH, 6_000), all(EPOCH + 1_000_000, 2_000)].concat();
+    assert_eq!(read(&reader, everything()), both, "after a start");
+    running.stop().await;
+    drop(reader);
+
+    let steps = compact(&config);
+    assert!(steps.iter().any(|step| matches!(step, Step::Merged(_))), "{steps:?}");
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(read(&reader, everything()), both, "after everything was merged");
+    assert!(reader.check().iter().all(|file| file.fault.is_none()));
+    assert!(parquet(dir.path()).len() <= Table::ALL.len(), "{:?}", parquet(dir.path()));
+}
+
+#[tokio::test]
+async fn a_range_is_what_a_walk_over_all_events_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    let (_, running, _bus) = run(&config, EPOCH, 5_000).await;
+    running.stop().await;
+    for pass in ["sealed in part", "merged"] {
+        let reader = Reader::open(dir.path()).unwrap();
+        let all = all(EPOCH, 5_000);
+        let mut luck = fastrand::Rng::with_seed(3);
+        for _ in 0..60 {
+            let some = &all[luck.usize(..all.len())];
+            let span = luck.i64(1..3_000_000_000);
+            let mut query = everything();
+            query.from = Ts(when(&some.event).0 - span / 2);
+            query.to = Ts(query.from.0 + span);
+            if luck.bool() {
+                query.tables = vec![Table::of(&some.event.body), Table::Trades];
+            }
+            if luck.bool() {
+                query.instruments = vec![some.event.instrument.id];
+            }
+            if luck.bool() {
+                query.source = Some(some.event.source.into());
+            }
+            if luck.u8(0..4) == 0 {
+                query.known_at = Some(some.ts_pub);
+            }
+            let wanted = |p: &&Published| {
+                let at = when(&p.event);
+                query.tables.contains(&Table::of(&p.event.body))
+                    && (query.instruments.is_empty() || query.instruments.contains(&p.event.instrument.id))
+                    && query.source.as_deref().is_none_or(|source| source == p.event.source)
+                    && (query.from..query.to).contains(&at)
+                    && query.known_at.is_none_or(|known| p.ts_pub <= known)
+            };
+            let wanted: Vec<Published> = all.iter().filter(wanted).cloned().collect();
+            assert_eq!(read(&reader, query.clone()), wanted, "{pass}: {query:?}");
+        }
+        for _ in 0..40 {
+            let some = &all[luck.usize(..all.len())].event;
+            let (table, count) = (Table::of(&some.body), luck.usize(0..400));
+            let source = luck.bool().then_some(some.source);
+            let of = |p: &&Published| {
+                Table::of(&p.event.body) == table
+                    && p.event.instrument.id == some.instrument.id
+                    && source.is_none_or(|source| p.event.source == source)
+            };
+            let wanted: Vec<Published> = all.iter().rev().filter(of).take(count).cloned().collect();
+            let told = reader.latest(table, some.instrument.id, source, count).unwrap();
+            let told: Vec<Published> = told.into_iter().map(Arc::unwrap_or_clone).collect();
+            assert_eq!(told, wanted, "{pass}: {count} of {table:?}");
+        }
+        compact(&config);
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_file_is_found_or_harmless_and_never_a_wrong_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    let (_, running, _bus) = run(&config, EPOCH, 3_000).await;
+    running.stop().await;
+    compact(&config);
+    let all = all(EPOCH, 3_000);
+    let mut luck = fastrand::Rng::with_seed(9);
+    let mut found = 0;
+    for path in parquet(dir.path()) {
+        let whole = fs::read(&path).unwrap();
+        for _ in 0..5 {
+            let mut bytes = whole.clone();
+            let at = luck.usize(..bytes.len());
+            bytes[at] ^= 1 << luck.u8(0..8);
+            fs::write(&path, &bytes).unwrap();
+            let reader = Reader::open(dir.path()).unwrap();
+            for published in reader.range(everything()).unwrap() {
+                match published {
+                    // What is read is right.
+                    Ok(published) => {
+                        let place = usize::try_from(published.cursor.number).unwrap() - 1;
+                        assert_eq!(*published, all[place]);
+                    }
+                    Err(error) => {
+                        let name = path.file_name().unwrap().to_str().unwrap();
+                        assert!(error.to_string().contains(name), "{error}");
+                        found += 1;
+                    }
+                }
+            }
+            assert_eq!(reader.check().iter().filter(|file| file.fault.is_some()).count(), 1);
+        }
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        assert!(reader.range(everything()).unwrap().any(|published| published.is_err()), "half a file");
+        fs::write(&path, &whole).unwrap();
+    }
+    assert!(found > 0);
+    assert_eq!(read(&Reader::open(dir.path()).unwrap(), everything()), all);
+}
+
+#[tokio::test]
+async fn files_that_a_kill_left_without_a_name_are_deleted_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    let (_, running, _bus) = run(&config, EPOCH, 2_000).await;
+    running.stop().await;
+    let file = parquet(dir.path()).remove(0);
+    let folder = file.parent().unwrap();
+    fs::copy(&file, folder.join("0000999999-all.parquet")).unwrap();
+    fs::write(folder.join("0000999998-all.part"), b"half").unwrap();
+    fs::write(folder.join("my-notes.parquet"), b"mine").unwrap();
+    let (store, opened) = Store::open(config).unwrap();
+    assert_eq!(opened.orphans.len(), 2, "{:?}", opened.orphans);
+    assert!(folder.join("my-notes.parquet").exists(), "what is not ours is left alone");
+    assert_eq!(read(&store.reader(), everything()), all(EPOCH, 2_000));
+}
+
+#[tokio::test]
+async fn old_rows_are_deleted_by_age_and_by_budget_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = 86_400_000;
+    let mut config = small(dir.path());
+    for epoch in 0..4 {
+        let (_, running, _bus) = run(&config, EPOCH + epoch * day, 800).await;
+        running.stop().await;
+        compact(&config);
+    }
+    let files = |config: &Config| Reader::open(&config.dir).unwrap().check();
+    let before = files(&config);
+    config.keep_hours.insert("trades".to_owned(), 30);
+    compact(&config);
+    let after = files(&config);
+    let trades = |files: &[store::FileCheck]| files.iter().filter(|file| file.table == Table::Trades).count();
+    assert_eq!((trades(&before), trades(&after)), (4, 2), "{after:?}");
+    assert_eq!(before.len() - 2, after.len(), "other tables stay");
+
+    config.total_bytes_max = after.iter().map(|file| file.bytes).sum::<u64>() * 2 / 3;
+    config.segment_bytes = config.total_bytes_max / 4;
+    compact(&config);
+    let least = files(&config);
+    assert!(least.iter().map(|file| file.bytes).sum::<u64>() <= config.total_bytes_max);
+    let notes = Reader::open(dir.path()).unwrap().notes().unwrap();
+    let gone =
+        before.iter().map(|file| file.rows).sum::<u64>() - least.iter().map(|file| file.rows).sum::<u64>();
+    assert_eq!(
+        notes.iter().filter(|note| &*note.what == "dropped").map(|note| note.count).sum::<u64>(),
+        gone
+    );
+    let newest = read(&Reader::open(dir.path()).unwrap(), everything());
+    assert!(newest.iter().all(|p| p.cursor.epoch >= EPOCH + day), "the oldest goes first");
+}
+
+#[tokio::test]
+async fn two_processes_cannot_write_to_one_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, _) = Store::open(small(dir.path())).unwrap();
+    let Err(error) = Store::open(small(dir.path())) else { panic!("both opened it") };
+    assert!(matches!(error, store::Error::InUse { .. }), "{error}");
+}
