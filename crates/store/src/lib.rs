@@ -7,6 +7,7 @@ mod archive;
 mod code;
 mod config;
 pub mod disk;
+pub mod ledger;
 pub mod log;
 
 pub use archive::{Acked, Archive, Ended};

@@ -51,6 +51,8 @@ macro_rules! choice {
     )+};
 }
 
+pub(crate) use {choice, record};
+
 record! {
     Level { px, qty }
     Trade { id, px, qty, aggressor, count }

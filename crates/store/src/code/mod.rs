@@ -8,6 +8,8 @@
 mod event;
 mod names;
 
+pub(crate) use event::{choice, record};
+
 use model::{Decimal, InstrumentId, Level, Levels, LinkId, Px, Qty, Ts};
 
 /// What can be written as bytes and read again.
