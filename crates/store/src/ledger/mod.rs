@@ -13,6 +13,8 @@
 //! Events that are computed from others ([`Flags::DERIVED`]), findings, listings and facts about connections have no lanes
 //! here.
 
+mod evidence;
+mod holes;
 mod interval;
 mod lane;
 
@@ -20,17 +22,13 @@ pub use interval::{Cause, Interval, LaneName, Place, Row, State, Wanted, Why};
 
 use crate::code::{Code, record};
 use crate::log::{Entry, Found};
-use ::lane::End;
 use bus::{Cursor, Published};
+use evidence::horizon;
 use hashbrown::HashMap;
-use lane::{Lane, Sign};
+use lane::Lane;
 use model::{
-    Body, Channel, Event, Flags, Gap, GapCause, InstrumentId, LaneFact, LinkFact, LinkId, Proof, SourceName,
-    Status, TradeId, Ts,
+    Body, Channel, Event, Flags, GapCause, InstrumentId, LaneFact, LinkFact, LinkId, SourceName, Status, Ts,
 };
-
-/// A number so far below the last one is no older trade: the venue counts from the start again. As the pump has it.
-const RESTART: u64 = 1_000_000;
 
 /// See the module. It holds what is not final yet; the rest is drained. Its size goes with the number of lanes.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +50,7 @@ struct Lanes {
     source: SourceName,
     id: InstrumentId,
     halted: bool,
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +126,7 @@ impl Ledger {
             link.doubt = true;
         }
         let Self { instruments, links, .. } = self;
-        for lane in instruments.iter_mut().flat_map(|of| &mut of.lanes).filter(|lane| lane.state.is_well()) {
+        for lane in instruments.iter_mut().flat_map(|of| &mut of.all).filter(|lane| lane.state.is_well()) {
             let at = Place { ts: horizon(lane, links), cursor };
             lane.turn(at, State::Gap(cause), true);
         }
@@ -139,7 +137,7 @@ impl Ledger {
         let begun = Ts::from_ms(i64::try_from(first.epoch).unwrap_or(i64::MAX)).min(ts).max(self.now);
         let last = self.cursor.unwrap_or(first);
         let Self { instruments, links, .. } = self;
-        for lane in instruments.iter_mut().flat_map(|of| &mut of.lanes) {
+        for lane in instruments.iter_mut().flat_map(|of| &mut of.all) {
             if matches!(lane.state, State::Closed(_)) {
                 continue;
             }
@@ -180,7 +178,7 @@ impl Ledger {
     fn cut(&mut self, source: SourceName, index: usize, at: Place) {
         let alone = !self.links.iter().any(|link| link.source == source && link.up);
         let Self { instruments, links, .. } = self;
-        let of_source = instruments.iter_mut().filter(|of| of.source == source).flat_map(|of| &mut of.lanes);
+        let of_source = instruments.iter_mut().filter(|of| of.source == source).flat_map(|of| &mut of.all);
         for lane in of_source.filter(|lane| lane.link.map_or(alone, |link| link == index)) {
             if lane.state.is_well() {
                 let at = Place { ts: horizon(lane, links), ..at };
@@ -192,7 +190,7 @@ impl Ledger {
     /// A connection is alive after a time in which it was not, or nothing is known: what it carries, and nobody asked for
     /// anew, goes on.
     fn revive(&mut self, index: usize, at: Place) {
-        for lane in self.instruments.iter_mut().flat_map(|of| &mut of.lanes) {
+        for lane in self.instruments.iter_mut().flat_map(|of| &mut of.all) {
             let ends = matches!(
                 lane.state,
                 State::Gap(Cause::Store | Cause::Damage | Cause::Told(GapCause::Disconnected))
@@ -221,7 +219,7 @@ impl Ledger {
         let Some(index) = self.index.get(&(event.source, event.instrument.id)) else { return };
         let Some(of) = self.instruments.get_mut(*index).filter(|of| of.halted != halted) else { return };
         of.halted = halted;
-        for lane in of.lanes.iter_mut().filter(|lane| lane.name.channel != Channel::Status) {
+        for lane in of.all.iter_mut().filter(|lane| lane.name.channel != Channel::Status) {
             lane.halt(halted, at);
         }
     }
@@ -229,7 +227,7 @@ impl Ledger {
     fn on_lane(&mut self, event: &Event, at: Place) {
         let key = (event.source, event.instrument.id);
         let index = *self.index.entry(key).or_insert_with(|| {
-            self.instruments.push(Lanes { source: key.0, id: key.1, halted: false, lanes: Vec::new() });
+            self.instruments.push(Lanes { source: key.0, id: key.1, halted: false, all: Vec::new() });
             self.instruments.len() - 1
         });
         let carried = match &event.body {
@@ -237,23 +235,23 @@ impl Ledger {
             _ => None,
         };
         let Some(of) = self.instruments.get_mut(index) else { return };
-        let lane = if let Some(place) = of.lanes.iter().position(|lane| lane.name.channel == event.channel)
-            && let Some(lane) = of.lanes.get_mut(place)
+        let lane = if let Some(place) = of.all.iter().position(|lane| lane.name.channel == event.channel)
+            && let Some(lane) = of.all.get_mut(place)
         {
             lane
         } else {
             let name = LaneName::new(key.0, &event.instrument, event.channel);
-            let lane = of.lanes.push_mut(Lane::new(name, at));
+            let lane = of.all.push_mut(Lane::new(name, at));
             lane.halt(of.halted && event.channel != Channel::Status, at);
             lane
         };
         match &event.body {
-            Body::Lane(fact) => on_fact(lane, fact, carried, at, &mut self.settled),
-            Body::Gap(gap) => on_gap(lane, gap, at, &self.links),
+            Body::Lane(fact) => evidence::on_fact(lane, fact, carried, at, &mut self.settled),
+            Body::Gap(gap) => evidence::on_gap(lane, gap, at, &self.links),
             // What was filled in says nothing of what comes.
             _ if event.flags.has(Flags::REPAIRED) => {}
             _ => {
-                on_data(lane, event, at);
+                evidence::on_data(lane, event, at);
                 if let Some(link) = lane.link.and_then(|link| self.links.get_mut(link)) {
                     link.heard = link.heard.max(at.ts);
                 }
@@ -269,7 +267,7 @@ impl Ledger {
     pub fn repaired(&mut self, name: &LaneName, from: Ts, to: Ts, at: Ts, events: u64) -> bool {
         let id = InstrumentId::of(&name.exchange, &name.product, &name.symbol);
         let Some(index) = self.index.get(&(name.source, id)) else { return false };
-        let lanes = self.instruments.get_mut(*index).map(|of| of.lanes.iter_mut());
+        let lanes = self.instruments.get_mut(*index).map(|of| of.all.iter_mut());
         let lane = lanes.into_iter().flatten().find(|lane| lane.name.channel == name.channel);
         lane.is_some_and(|lane| lane.repaired((from, to), at, events, &mut self.settled))
     }
@@ -286,7 +284,7 @@ impl Ledger {
         let now = Place { ts: self.now, cursor: self.cursor.unwrap_or(Cursor { epoch: 0, number: 0 }) };
         let mut all: Vec<(Interval, bool)> =
             self.settled.iter().map(|interval| (interval.clone(), false)).collect();
-        for lane in self.instruments.iter().flat_map(|of| &of.lanes) {
+        for lane in self.instruments.iter().flat_map(|of| &of.all) {
             if !wanted.takes(&lane.name) {
                 continue;
             }
@@ -330,134 +328,6 @@ impl Ledger {
     }
 }
 
-/// Up to when a lane is known to have been alive.
-fn horizon(lane: &Lane, links: &[Link]) -> Ts {
-    let heard = match lane.link {
-        Some(link) => links.get(link).map(|link| link.heard),
-        None => links.iter().filter(|link| link.source == lane.name.source).map(|link| link.heard).max(),
-    };
-    let from = lane.tail.last().map(|span| span.interval.from.ts);
-    [heard, from, lane.last.map(|last| last.ts)].into_iter().flatten().max().unwrap_or_default()
-}
-
-fn on_fact(lane: &mut Lane, fact: &LaneFact, carried: Option<usize>, at: Place, out: &mut Vec<Interval>) {
-    match fact {
-        LaneFact::Asked { proof, .. } => {
-            (lane.proof, lane.asked) = (*proof, true);
-            if matches!(lane.state, State::Closed(Why::Dropped) | State::Gap(Cause::Refused)) {
-                lane.turn(at, State::Gap(Cause::Starting), false);
-            }
-        }
-        LaneFact::Carried(_) => lane.link = carried,
-        LaneFact::Acked => {
-            lane.asked = false;
-            // A book begins with a snapshot, and numbers that were known say more than an answer.
-            let waits = lane.is_book() || (lane.counts() && lane.seq.is_some());
-            if lane.state.is_gap() && !waits {
-                lane.turn(at, State::Unprovable, false);
-            }
-        }
-        LaneFact::Refused(_) => {
-            if lane.state != State::Gap(Cause::Refused) {
-                lane.turn(at, State::Gap(Cause::Refused), false);
-            }
-        }
-        // A book that waits is one that has not begun, or a gap that was told.
-        LaneFact::Syncing(_) => {}
-        LaneFact::Repaired { from_seq, to_seq, events } => {
-            lane.mend((*from_seq, *to_seq), &End::Repaired { at: at.ts, events: *events }, out);
-        }
-        LaneFact::Unrepaired { from_seq, to_seq, why } => {
-            lane.mend((*from_seq, *to_seq), &End::Lost { at: at.ts, why: why.clone() }, out);
-        }
-        LaneFact::Dropped => {
-            lane.turn(at, State::Closed(Why::Dropped), false);
-            (lane.seq, lane.asked) = (None, false);
-        }
-    }
-}
-
-fn on_gap(lane: &mut Lane, gap: &Gap, at: Place, links: &[Link]) {
-    let numbered = lane.counts() && gap.cause == GapCause::Sequence;
-    if lane.state == State::Closed(Why::Dropped)
-        || (numbered && gap.from_seq.is_some() && lane.knows(gap.from_seq, gap.to_seq))
-    {
-        return;
-    }
-    let state = State::Gap(Cause::Told(gap.cause));
-    let silent = lane.open().is_some_and(|open| !open.told);
-    if !(lane.state == state && gap.cause == GapCause::Disconnected && silent) {
-        let begin = match gap.cause {
-            _ if !lane.state.is_well() => at,
-            GapCause::Disconnected => Place { ts: horizon(lane, links), ..at },
-            GapCause::Crossed => lane.before_suspect.unwrap_or(lane.last_or(at)),
-            _ => lane.last_or(at),
-        };
-        lane.turn(begin, state, false);
-    }
-    if lane.is_book() {
-        lane.seq = None;
-    }
-    if let Some(open) = lane.open().filter(|open| open.interval.state == state) {
-        open.told = true;
-        (open.interval.from_seq, open.interval.to_seq) = (gap.from_seq, gap.to_seq);
-    }
-}
-
-fn on_data(lane: &mut Lane, event: &Event, at: Place) {
-    let complete = State::Complete(lane.proof);
-    let checked = |sum: bool| if sum { complete } else { State::Unprovable };
-    let (sign, seq, shown) = match (&event.body, lane.proof) {
-        (Body::Trade(trade), _) if lane.counts() => match (&trade.id, lane.seq) {
-            (TradeId::Text(_), _) => (Sign::Free, None, State::Unprovable),
-            (TradeId::Num(n), None) => (Sign::Begin, Some(*n), complete),
-            (TradeId::Num(n), Some(last)) => {
-                let sign = match n {
-                    _ if n.checked_sub(1) == Some(last) => Sign::Next,
-                    _ if *n > last => Sign::Jump,
-                    _ if last - n >= RESTART => Sign::Anew,
-                    _ => Sign::Late,
-                };
-                (sign, Some(*n), complete)
-            }
-        },
-        (Body::Snapshot(book), proof) if lane.is_book() => {
-            let same = book.seq.is_some() && book.seq == lane.seq;
-            let sign = match lane.state {
-                State::Complete(_) if same => Sign::Next,
-                State::Complete(_) => Sign::Anew,
-                _ => Sign::Begin,
-            };
-            let shown = match proof {
-                Proof::Sequence => checked(book.seq.is_some()),
-                Proof::Checksum => checked(book.checksum.is_some()),
-                Proof::None => State::Unprovable,
-            };
-            (sign, book.seq, shown)
-        }
-        (Body::Delta(delta), proof) if lane.is_book() => {
-            let sign = match (lane.seq, delta.prev_seq) {
-                (Some(last), Some(before)) if last == before => Sign::Next,
-                (Some(_), Some(_)) => Sign::Unfit,
-                _ => Sign::Free,
-            };
-            let shown = match proof {
-                Proof::Sequence => checked(sign == Sign::Next && delta.seq.is_some()),
-                Proof::Checksum => checked(delta.checksum.is_some() || lane.state == complete),
-                Proof::None => State::Unprovable,
-            };
-            (sign, delta.seq, shown)
-        }
-        _ => (Sign::Free, None, State::Unprovable),
-    };
-    if !event.flags.has(Flags::SUSPECT) {
-        lane.before_suspect = None;
-    } else if lane.before_suspect.is_none() {
-        lane.before_suspect = lane.last;
-    }
-    lane.data(at, sign, seq, shown);
-}
-
 impl Code for Ledger {
     fn put(&self, out: &mut Vec<u8>) {
         let Self { cursor, now, instruments, links, settled, index: _ } = self;
@@ -478,7 +348,7 @@ impl Code for Ledger {
 }
 
 record! {
-    Lanes { source, id, halted, lanes }
+    Lanes { source, id, halted, all }
     Link { source, id, up, heard, doubt }
 }
 
