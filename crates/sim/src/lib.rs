@@ -9,4 +9,4 @@ pub mod world;
 pub use host::{Error, Host};
 pub use plan::{Faults, Outcome, Plan};
 pub use recording::{FrameFaults, Playback, Recording};
-pub use world::run;
+pub use world::{run, watch};

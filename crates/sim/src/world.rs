@@ -12,7 +12,7 @@ use crate::plan::{Faults, Outcome, Plan};
 use crate::reader::Reader;
 use feed::limits::Limiter;
 use feed::pump::{Conn, In, Io, Out, Pump, Setup};
-use model::{Channel, Instrument, InstrumentId, LinkId, Ts};
+use model::{Channel, Event, Instrument, InstrumentId, LinkId, Ts};
 use source::{Options, Peer, Rate, Sim, SimAction, SimBook, SimControl, SimInput, SimSetup, Source, Want};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -107,11 +107,18 @@ struct World<'a> {
     /// What was listed at the beginning, and is wanted.
     wanted: BTreeSet<InstrumentId>,
     reader: Reader,
+    /// Hears every event.
+    told: &'a mut dyn FnMut(&Event),
     injected: BTreeMap<&'static str, u64>,
 }
 
 /// Runs a source against its simulator.
 pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
+    watch(source, plan, &mut |_| {})
+}
+
+/// As [`run`], and hands over every event that is told, in its order.
+pub fn watch(source: &dyn Source, plan: Plan, told: &mut dyn FnMut(&Event)) -> Outcome {
     let mut rng = fastrand::Rng::with_seed(plan.seed);
     let lifetime = (plan.faults != Faults::None && rng.u8(0..3) == 0).then(|| rng.u64(40_000..120_000));
     let setup = SimSetup {
@@ -124,7 +131,7 @@ pub fn run(source: &dyn Source, plan: Plan) -> Outcome {
         ping_ms: None,
         tape: false,
     };
-    let mut world = World::new(source, source.sim(&setup), rng, plan, lifetime);
+    let mut world = World::new(source, source.sim(&setup), rng, plan, lifetime, told);
     world.until(START.plus_ms(WARM_MS));
     if plan.faults != Faults::None {
         world.faulty = true;
@@ -156,6 +163,7 @@ impl<'a> World<'a> {
         rng: fastrand::Rng,
         plan: Plan,
         lifetime: Option<u64>,
+        told: &'a mut dyn FnMut(&Event),
     ) -> Self {
         let wants = wants(source, sim.as_mut());
         let shards = source.shards(&wants, &Options { login: sim.login(), ..Options::default() });
@@ -196,6 +204,7 @@ impl<'a> World<'a> {
             width: plan.connections + 1,
             wanted: wants.iter().map(|want| want.instrument.id).collect(),
             reader: Reader::default(),
+            told,
             injected: BTreeMap::new(),
         };
         world.later(0, Due::VenueWake);
@@ -269,6 +278,7 @@ impl<'a> World<'a> {
         let wake = pump.next_wake();
         for event in &out.events {
             self.reader.on(event);
+            (self.told)(event);
         }
         for io in out.io {
             self.carry_out(n, io);

@@ -9,6 +9,7 @@ mod config;
 pub mod disk;
 mod file;
 mod hot;
+pub mod ledger;
 pub mod log;
 mod manifest;
 mod merge;

@@ -5,6 +5,7 @@
 //! that names their files says that they are sealed. Other processes may read while one writes.
 
 use crate::code::{Code, record};
+use crate::ledger::{Interval, LaneName, Ledger};
 use crate::table::Table;
 use crate::{Error, Result};
 use bus::Cursor;
@@ -22,6 +23,9 @@ pub(crate) const NAME: &str = "manifest.redb";
 const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("files");
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const NOTES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("notes");
+/// The intervals of lanes that are final, by lane, number and part.
+const INTERVALS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("intervals");
+const LEDGER: &str = "ledger";
 const SEALED: &str = "sealed";
 const NEXT: &str = "next";
 /// How much memory the database may use to keep pages.
@@ -91,7 +95,6 @@ pub struct Note {
 }
 
 record! {
-    Cursor { epoch, number }
     Run { source, instrument, start, rows, first, last, from, to }
     FileMeta { id, table, day, level, made, path, rows, bytes, chunks, runs }
     Sealed { segment, cursor, at }
@@ -125,6 +128,8 @@ pub(crate) struct Change {
     pub remove: Vec<u64>,
     pub sealed: Option<Sealed>,
     pub notes: Vec<Note>,
+    /// The ledger after what was sealed; what is final in it is taken out.
+    pub ledger: Option<Ledger>,
 }
 
 /// What the catalogue says at one instant.
@@ -298,6 +303,10 @@ impl Manifest {
                 facts.insert(SEALED, coded(&|out| sealed.put(out)).as_slice())?;
                 state.sealed = sealed;
             }
+            if let Some(mut ledger) = change.ledger {
+                put_intervals(&mut transaction.open_table(INTERVALS)?, ledger.drain())?;
+                facts.insert(LEDGER, ledger.to_bytes().as_slice())?;
+            }
             facts.insert(NEXT, coded(&|out| state.next.put(out)).as_slice())?;
             let mut next = notes.last()?.map_or(0, |(id, _)| id.value() + 1);
             for note in change.notes {
@@ -308,6 +317,39 @@ impl Manifest {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// The ledger up to what is sealed.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn ledger(&self) -> Result<Ledger> {
+        let ledger = self.transaction(|read| {
+            let Ok(facts) = read.open_table(FACTS) else { return Ok(Ledger::default()) };
+            let Some(bytes) = facts.get(LEDGER)? else { return Ok(Ledger::default()) };
+            Ledger::from_bytes(bytes.value()).ok_or_else(|| corrupted("ledger"))
+        });
+        ledger.map_err(|error| failed(&self.dir, "read", &error))
+    }
+
+    /// The intervals that are final of the lanes that are wanted, by lane and in the order of time.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn intervals(&self, wanted: impl Fn(&LaneName) -> bool) -> Result<Vec<Interval>> {
+        let all = self.transaction(|read| {
+            let Ok(intervals) = read.open_table(INTERVALS) else { return Ok(Vec::new()) };
+            let mut all = Vec::new();
+            for entry in intervals.iter()? {
+                let (_, value) = entry?;
+                let interval = Interval::from_bytes(value.value()).ok_or_else(|| corrupted("intervals"))?;
+                if wanted(&interval.lane) {
+                    all.push(interval);
+                }
+            }
+            Ok(all)
+        });
+        all.map_err(|error| failed(&self.dir, "read", &error))
     }
 
     /// What became of what was kept, the newest last.
@@ -325,6 +367,37 @@ impl Manifest {
         })
         .map_err(|error| failed(&self.dir, "read", &error))
     }
+}
+
+/// Lane, number and part as bytes that are sorted as they are.
+fn interval_key(interval: &Interval, part: u16) -> Vec<u8> {
+    let LaneName { source, exchange, product, symbol, instrument: _, channel } = &*interval.lane;
+    let mut key = [*source, exchange, product, symbol, channel.name()].join("\0").into_bytes();
+    key.push(0);
+    key.extend(interval.number.to_be_bytes());
+    key.extend(part.to_be_bytes());
+    key
+}
+
+/// Intervals of one number replace those that are kept under it.
+fn put_intervals(
+    table: &mut redb::Table<'_, &[u8], &[u8]>,
+    intervals: Vec<Interval>,
+) -> std::result::Result<(), redb::Error> {
+    let mut cleared: Option<(Vec<u8>, u16)> = None;
+    for interval in intervals {
+        let first = interval_key(&interval, 0);
+        let part = match &cleared {
+            Some((before, part)) if *before == first => part + 1,
+            _ => {
+                table.retain_in(&*first..=&*interval_key(&interval, u16::MAX), |_, _| false)?;
+                0
+            }
+        };
+        table.insert(interval_key(&interval, part).as_slice(), interval.to_bytes().as_slice())?;
+        cleared = Some((first, part));
+    }
+    Ok(())
 }
 
 fn corrupted(what: &str) -> redb::Error {

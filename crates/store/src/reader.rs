@@ -5,6 +5,7 @@ mod range;
 pub use range::Range;
 
 use crate::disk::Host;
+use crate::ledger::{Row, Wanted};
 use crate::file::Opened;
 use crate::log::{self, Entry, Found};
 use crate::manifest::{FileMeta, Manifest, Note, Run, Sealed, State};
@@ -264,6 +265,34 @@ impl Reader {
                 return Ok(events);
             }
             rows *= 4;
+        }
+    }
+
+    /// Of every lane that is wanted what is said of it between two times: complete and by what proof, a gap and why,
+    /// unprovable, or closed; by lane and in the order of time.
+    ///
+    /// # Errors
+    /// [`Error`] where log or catalogue does not read.
+    pub fn coverage(&self, wanted: &Wanted, from: Ts, to: Ts) -> Result<Vec<Row>> {
+        loop {
+            let (state, fresh) = self.fresh(|_| true, &Table::ALL, &[])?;
+            let mut ledger = self.manifest.ledger()?;
+            let intervals = self.manifest.intervals(|lane| wanted.takes(lane))?;
+            if self.shelf.is_none() {
+                self.manifest.refresh()?;
+            }
+            if self.manifest.state().sealed != state.sealed {
+                continue;
+            }
+            for published in fresh {
+                ledger.on(&published);
+            }
+            let final_ones = intervals.iter().filter(|it| it.to.ts >= from && it.from.ts < to);
+            let mut rows: Vec<Row> = final_ones.map(|interval| Row::new(interval, false)).collect();
+            rows.extend(ledger.rows(wanted, from, to));
+            let lane = |row: &Row| (row.source, row.exchange.clone(), row.product.clone(), row.symbol.clone(), row.channel);
+            rows.sort_by_cached_key(|row| (lane(row), row.from_ts, row.from_cursor));
+            return Ok(rows);
         }
     }
 

@@ -70,8 +70,11 @@ pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
     let mut parts: BTreeMap<(Table, Date), Groups> = BTreeMap::new();
     let mut sealed = Sealed { segment: to, ..sealed };
     let mut notes = Vec::new();
+    let mut ledger = manifest.ledger()?;
     for found in reader {
-        let (what, count, why) = match found? {
+        let found = found?;
+        ledger.found(&found);
+        let (what, count, why) = match found {
             Found::Entry(Entry::Event(published)) => {
                 report.events += 1;
                 sealed.cursor = Some(published.cursor);
@@ -97,7 +100,7 @@ pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
         report.faults.push(format!("{what}: {why}"));
         notes.push(Note { at: sealed.at, what: what.into(), table: "".into(), count, why: why.into() });
     }
-    let mut change = Change { sealed: Some(sealed), notes, ..Change::default() };
+    let mut change = Change { sealed: Some(sealed), notes, ledger: Some(ledger), ..Change::default() };
     let mut next = manifest.state().next;
     for ((table, day), groups) in parts {
         let file = write(manifest, (table, day), (next, sealed.at), groups)?;

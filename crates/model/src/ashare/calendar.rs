@@ -1,7 +1,7 @@
 //! Which days are trading days.
 
 use super::board::Section;
-use super::session::{OPENING_CALL_MS, Phase};
+use super::session::{OPENING_CALL_MS, Phase, TURNS_MS};
 use super::{instant, local};
 use crate::date::Date;
 use crate::time::Ts;
@@ -133,6 +133,15 @@ impl TradingCalendar {
         Some(instant(date, OPENING_CALL_MS))
     }
 
+    /// The next instant after one at which a section's prices begin or cease to move ([`Phase::moves`]); `None` where it
+    /// lies in a year that is not known.
+    pub fn next_turn(&self, section: Section, after: Ts) -> Option<Ts> {
+        let moves = |at| self.phase_at(section, at).map(Phase::moves);
+        let (now, (date, ms)) = (moves(after)?, local(after));
+        let today = TURNS_MS.into_iter().filter(|turn| *turn > ms).map(|turn| instant(date, turn));
+        today.into_iter().find(|at| moves(*at) == Some(!now)).or_else(|| self.next_open(after))
+    }
+
     /// How many trading days there are from `from` to before `to`; `None` where a year between is not known.
     pub fn trading_days_between(&self, from: Date, to: Date) -> Option<u32> {
         let mut count = 0;
@@ -255,6 +264,27 @@ mod tests {
         assert_eq!(calendar.next_open(at("2026-11-20", 9, 14)), Some(at("2026-11-20", 9, 15)));
         assert_eq!(calendar.next_open(at("2026-11-20", 9, 15)), Some(at("2026-11-23", 9, 15)));
         assert_eq!(calendar.next_open(at("2026-12-31", 16, 0)), None);
+    }
+
+    #[test]
+    fn the_next_turn_is_where_a_walk_by_minutes_meets_it() {
+        let calendar = TradingCalendar::built_in();
+        for code in ["600519", "300750", "920118", "113052", "204001", "510300"] {
+            let section = Code::parse(code).unwrap().section();
+            let moves = |ts| calendar.phase_at(section, ts).unwrap().moves();
+            let begin = at("2026-09-28", 0, 0);
+            let mut next = calendar.next_turn(section, begin).unwrap();
+            for minute in 1..14 * 1440 {
+                let ts = begin.plus_ms(minute * 60_000);
+                let turned = moves(ts) != moves(begin.plus_ms((minute - 1) * 60_000));
+                assert_eq!(turned, ts == next, "{code} at minute {minute}");
+                if turned {
+                    next = calendar.next_turn(section, ts).unwrap();
+                }
+            }
+        }
+        let section = Code::parse("600519").unwrap().section();
+        assert_eq!(calendar.next_turn(section, at("2026-12-31", 15, 30)), None);
     }
 
     #[test]

@@ -41,8 +41,13 @@ pub fn instant(date: Date, ms: i64) -> Ts {
 
 /// The code of an instrument of one of the three exchanges; `None` where it is another's.
 pub fn code(instrument: &Instrument) -> Option<Code> {
-    let market = Market::ALL.into_iter().find(|market| *instrument.venue == *market.venue())?;
-    Code::new(market, &instrument.symbol)
+    code_at(&instrument.venue, &instrument.symbol)
+}
+
+/// The code of what a venue calls by a symbol; `None` where it is none of the three exchanges.
+pub fn code_at(venue: &str, symbol: &str) -> Option<Code> {
+    let market = Market::ALL.into_iter().find(|market| venue == market.venue())?;
+    Code::new(market, symbol)
 }
 
 /// The definition of a listed thing: venue `sse`, `szse` or `bse`, symbol the six digits, name `600519.SH`, quantities in

@@ -62,6 +62,18 @@ const fn at(hour: i64, minute: i64) -> i64 {
 /// When the first phase of a trading day begins, in milliseconds after midnight.
 pub(super) const OPENING_CALL_MS: i64 = at(9, 15);
 
+/// Every instant of a trading day at which prices of any section begin or cease to move, in milliseconds after midnight.
+pub(super) const TURNS_MS: [i64; 8] = [
+    OPENING_CALL_MS,
+    at(9, 25),
+    at(9, 30),
+    at(11, 30),
+    at(13, 0),
+    at(15, 0),
+    at(15, 5),
+    at(15, 30),
+];
+
 impl Section {
     /// The phase, `ms` milliseconds after midnight of `date`, which must be a trading day; see
     /// [`TradingCalendar::phase_at`](super::TradingCalendar::phase_at). Phases are half-open: at 11:30:00 it is lunch.

@@ -9,6 +9,21 @@ use model::{
     Ranking, Right, Sector, Side, Snapshot, Status, Trade, TradeId,
 };
 
+macro_rules! record {
+    ($($name:ident { $($field:ident),+ })+) => {$(
+        impl Code for $name {
+            fn put(&self, out: &mut Vec<u8>) {
+                let Self { $($field),+ } = self;
+                $($field.put(out);)+
+            }
+
+            fn take(bytes: &mut &[u8]) -> Option<Self> {
+                Some(Self { $($field: Code::take(bytes)?),+ })
+            }
+        }
+    )+};
+}
+
 macro_rules! choice {
     ($($name:ident { $($code:literal => $variant:ident $(($inner:ident))? $({ $($field:ident),+ })?),+ $(,)? })+) => {$(
         impl Code for $name {
@@ -35,6 +50,8 @@ macro_rules! choice {
         }
     )+};
 }
+
+pub(crate) use {choice, record};
 
 record! {
     Level { px, qty }

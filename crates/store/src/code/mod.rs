@@ -5,26 +5,10 @@
 //! the order of the code; a choice is the byte that stands for it, then its fields. The bytes of choices are never given to
 //! another choice. [`log`](crate::log) says the version in each file.
 
-/// Structs as their fields in this order.
-macro_rules! record {
-    ($($name:ident { $($field:ident),+ })+) => {$(
-        impl $crate::code::Code for $name {
-            fn put(&self, out: &mut Vec<u8>) {
-                let Self { $($field),+ } = self;
-                $($crate::code::Code::put($field, out);)+
-            }
-
-            fn take(bytes: &mut &[u8]) -> Option<Self> {
-                Some(Self { $($field: $crate::code::Code::take(bytes)?),+ })
-            }
-        }
-    )+};
-}
-pub(crate) use record;
-
 mod event;
 mod names;
 
+pub(crate) use event::{choice, record};
 pub(crate) use names::lasting;
 
 use model::{Decimal, InstrumentId, Level, Levels, LinkId, Px, Qty, Ts};

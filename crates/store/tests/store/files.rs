@@ -7,6 +7,7 @@ use model::{Flags, Ts};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::ledger::{Ledger, Wanted};
 use store::{Config, Query, Reader, Running, Step, Store, Table, when};
 
 const EPOCH: u64 = 1_700_000_000_000;
@@ -260,4 +261,29 @@ async fn two_processes_cannot_write_to_one_folder() {
     let (_store, _) = Store::open(small(dir.path())).unwrap();
     let Err(error) = Store::open(small(dir.path())) else { panic!("both opened it") };
     assert!(matches!(error, store::Error::InUse { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn coverage_is_what_one_fold_over_all_events_gives_however_often_it_was_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    for (epoch, count) in [(EPOCH, 4_000), (EPOCH + 1_000_000, 3_000)] {
+        let (_, running, _bus) = run(&config, epoch, count).await;
+        running.stop().await;
+    }
+    let mut ledger = Ledger::default();
+    for published in [all(EPOCH, 4_000), all(EPOCH + 1_000_000, 3_000)].concat() {
+        ledger.on(&published);
+    }
+    let (from, to) = (Ts(i64::MIN), Ts(i64::MAX));
+    let wanted = ledger.rows(&Wanted::default(), from, to);
+    for pass in ["sealed in part", "merged"] {
+        let told = Reader::open(dir.path()).unwrap().coverage(&Wanted::default(), from, to).unwrap();
+        assert!(told.iter().any(|row| row.cause == Some("not_running")), "{told:?}");
+        assert_eq!(told.len(), wanted.len(), "{pass}");
+        for row in &wanted {
+            assert!(told.contains(row), "{pass}: {row:?}");
+        }
+        compact(&config);
+    }
 }
