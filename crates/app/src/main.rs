@@ -2,7 +2,7 @@
 
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
-use app::events::{export, verify};
+use app::events::{compact, coverage, export, verify};
 use app::history::{backfill, import};
 use app::{demo, quotes, replay, simulate, soak, status, subscriptions, topology};
 use clap::{Parser, Subcommand};
@@ -45,10 +45,14 @@ enum Command {
     Backfill(backfill::Args),
     /// Read archive files of venues and of Tardis.
     Import(import::Args),
-    /// Hold a log of events against itself: checksums, order, continuity.
+    /// Hold what is kept against itself: checksums, order, continuity.
     Verify(verify::Args),
-    /// Write events of a log as JSON lines.
+    /// Write events that are kept as JSON lines.
     Export(export::Args),
+    /// Tell whether what is kept is complete, by lane and time.
+    Coverage(coverage::Args),
+    /// Write what is only in the log as Parquet files, and make few of many.
+    Compact(compact::Args),
     /// What a running platform wants of its sources: show it, want more, want less.
     Subscriptions(subscriptions::Args),
     /// Quotes of Chinese stocks from a running platform, from the best source or a named one.
@@ -130,6 +134,8 @@ fn carry_out(command: Command) -> Result<u8> {
         Command::Import(args) => import::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Config { what } => configure(what),
         Command::Soak(args) => soak::run(&args),
     }

@@ -13,7 +13,6 @@ use model::{SourceName, Ts};
 use source::Source;
 use std::path::Path;
 use std::sync::Arc;
-use store::Archive;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,7 +25,7 @@ pub struct Platform {
     pub running: serve::Running,
     shutdown: watch::Sender<bool>,
     sources: JoinSet<()>,
-    archive: Option<Archive>,
+    store: Option<store::Running>,
 }
 
 impl Platform {
@@ -53,13 +52,13 @@ impl Platform {
                 metrics: metrics.clone(),
                 sources: enabled(&config),
                 desk: desk.clone(),
-                history: kept.is_some().then(|| config.store.dir.clone()),
+                store: kept.as_ref().map(|(store, _)| store.reader()),
                 clock: feed::clock::now,
                 shutdown: stopped.clone(),
             },
         )
         .await?;
-        let archive = kept.map(|(log, _)| Archive::start(log, config.store, &bus, metrics.clone()));
+        let store = kept.map(|(store, _)| store.start(&bus, metrics.clone()));
         let context = feed::Context {
             bus: bus.clone(),
             metrics,
@@ -75,7 +74,7 @@ impl Platform {
             let config = context.desk.offer(source.spec(), wanted);
             sources.spawn(read(source, config, context.clone()));
         }
-        Ok(Self { bus, running, shutdown, sources, archive })
+        Ok(Self { bus, running, shutdown, sources, store })
     }
 
     /// Stops everything and waits until it has.
@@ -84,8 +83,8 @@ impl Platform {
         _ = self.shutdown.send(true);
         while self.sources.join_next().await.is_some() {}
         // After the last event.
-        if let Some(archive) = self.archive {
-            let ended = archive.stop().await;
+        if let Some(store) = self.store {
+            let ended = store.stop().await;
             let (kept, lost, refused) = (ended.acked.kept, ended.acked.lost, ended.refused);
             if refused > 0 {
                 tracing::error!(kept, lost, refused, "the disk refused the last events");

@@ -26,7 +26,6 @@ use model::{SourceName, Ts};
 use site::Site;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -63,8 +62,8 @@ pub struct Parts {
     pub sources: &'static [SourceName],
     /// What is wanted of the sources.
     pub desk: Arc<Desk>,
-    /// The folder in which events are kept, where they are.
-    pub history: Option<PathBuf>,
+    /// What is kept on disk, where anything is.
+    pub store: Option<store::Reader>,
     /// Tells the time.
     pub clock: fn() -> Ts,
     /// Turns true when it is time to stop; dropping its sender does too.

@@ -9,7 +9,6 @@ use feed::Desk;
 use lane::{LaneReport, LinkReport};
 use metrics::Metrics;
 use model::{SourceName, Ts};
-use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ pub(crate) struct Site {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sources: &'static [SourceName],
     pub(crate) desk: Arc<Desk>,
-    pub(crate) history: Option<PathBuf>,
+    pub(crate) store: Option<store::Reader>,
     clock: fn() -> Ts,
     pub(crate) started: Ts,
     /// Chinese stocks of all sources as one.
@@ -46,14 +45,14 @@ pub(crate) struct Report {
 
 impl Site {
     pub(crate) fn new(config: Config, parts: Parts) -> Self {
-        let Parts { bus, metrics, sources, desk, history, clock, shutdown } = parts;
+        let Parts { bus, metrics, sources, desk, store, clock, shutdown } = parts;
         Self {
             config,
             bus,
             metrics,
             sources,
             desk,
-            history,
+            store,
             clock,
             started: clock(),
             one: One::new(clock()),

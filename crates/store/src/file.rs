@@ -57,7 +57,7 @@ pub(crate) struct Written {
 }
 
 /// How the columns of a table are written.
-fn properties(table: Table) -> Result<WriterProperties, ParquetError> {
+pub(crate) fn properties(table: Table) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("qingxi".to_owned())

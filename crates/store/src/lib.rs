@@ -7,6 +7,7 @@ mod archive;
 mod code;
 mod config;
 pub mod disk;
+mod extract;
 mod file;
 mod hot;
 pub mod ledger;
@@ -21,6 +22,7 @@ mod table;
 
 pub use archive::{Acked, Archive, Ended};
 pub use config::Config;
+pub use extract::Columnar;
 pub use manifest::Note;
 pub use merge::MergeReport;
 pub use reader::{FileCheck, Query, Range, Reader};

@@ -5,8 +5,8 @@ mod range;
 pub use range::Range;
 
 use crate::disk::Host;
-use crate::ledger::{Row, Wanted};
 use crate::file::Opened;
+use crate::ledger::{Row, Wanted};
 use crate::log::{self, Entry, Found};
 use crate::manifest::{FileMeta, Manifest, Note, Run, Sealed, State};
 use crate::merge;
@@ -290,7 +290,9 @@ impl Reader {
             let final_ones = intervals.iter().filter(|it| it.to.ts >= from && it.from.ts < to);
             let mut rows: Vec<Row> = final_ones.map(|interval| Row::new(interval, false)).collect();
             rows.extend(ledger.rows(wanted, from, to));
-            let lane = |row: &Row| (row.source, row.exchange.clone(), row.product.clone(), row.symbol.clone(), row.channel);
+            let lane = |row: &Row| {
+                (row.source, row.exchange.clone(), row.product.clone(), row.symbol.clone(), row.channel)
+            };
             rows.sort_by_cached_key(|row| (lane(row), row.from_ts, row.from_cursor));
             return Ok(rows);
         }

@@ -74,6 +74,11 @@ impl Store {
         Reader::new(Arc::clone(&self.keeper.manifest), Some(Arc::clone(&self.keeper.shelf)))
     }
 
+    /// The log alone, for one who numbers events without a bus.
+    pub fn into_log(self) -> Log {
+        self.log
+    }
+
     /// Keeps every event that is published from now on.
     pub fn start(self, bus: &Arc<Bus>, metrics: Arc<Metrics>) -> Running {
         let Self { log, config, keeper } = self;

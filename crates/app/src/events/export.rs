@@ -1,18 +1,18 @@
-//! `qingxi export`: events of a log as JSON lines.
+//! `qingxi export`: events of a folder as JSON lines.
 
-use super::{cursor, reader};
 use crate::error::{Error, Result};
 use crate::history::instant;
 use crate::replay::{RIGHT, WRONG};
+use crate::term::paint;
 use bus::{Cursor, Published};
 use model::Ts;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use store::log::{Entry, Found, Lost};
+use store::{Note, Query, Reader, Table};
 
-/// Writes events of a log as JSON lines, in their order. What is lost or missing is told on standard error; exit code 1
-/// where something is damaged or missing.
+/// Writes events as JSON lines, in their order. What is lost or missing is told on standard error; exit code 1 where
+/// something is lost, damaged or missing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The folder, as in `store.dir`. It may be in use.
@@ -24,12 +24,12 @@ pub struct Args {
     #[arg(long)]
     instrument: Option<String>,
     /// Only of this kind: `trade`, `snapshot`, `delta`, ...; several by repeating it.
-    #[arg(long)]
-    kind: Vec<String>,
-    /// Only what was received at this instant or later: `2026-11-20`, `2026-11-20T12:00:00Z`, or milliseconds since 1970.
+    #[arg(long, value_parser = table)]
+    kind: Vec<Table>,
+    /// Only what happened at this instant or later, by the venue's clock: `2026-11-20`, `2026-11-20T12:00:00Z`, or milliseconds since 1970.
     #[arg(long, value_parser = instant)]
     from: Option<Ts>,
-    /// Only what was received before this instant.
+    /// Only what happened before this instant.
     #[arg(long, value_parser = instant)]
     to: Option<Ts>,
     /// At most so many events.
@@ -41,19 +41,31 @@ pub struct Args {
 }
 
 impl Args {
+    fn query(&self) -> Query {
+        let all = if self.kind.is_empty() { Query::of(&Table::ALL) } else { Query::of(&self.kind) };
+        Query {
+            source: self.source.as_deref().map(Into::into),
+            from: self.from.unwrap_or(all.from),
+            to: self.to.unwrap_or(all.to),
+            ..all
+        }
+    }
+
     fn wants(&self, published: &Published) -> bool {
         let event = &published.event;
-        let at = event.stamp.ts_recv;
         let named = |name: &String| {
             event.instrument.name.eq_ignore_ascii_case(name)
                 || event.instrument.symbol.eq_ignore_ascii_case(name)
         };
-        self.from.is_none_or(|from| at >= from)
-            && self.to.is_none_or(|to| at < to)
-            && self.source.as_ref().is_none_or(|source| event.source == source)
-            && self.instrument.as_ref().is_none_or(named)
-            && (self.kind.is_empty() || self.kind.iter().any(|kind| kind == wire::kind(&event.body)))
+        self.instrument.as_ref().is_none_or(named)
     }
+}
+
+/// The table of a kind, by its own name or the table's.
+fn table(name: &str) -> std::result::Result<Table, String> {
+    let mut all = Table::ALL.into_iter().zip(wire::KINDS);
+    let found = all.find(|(table, kind)| name == *kind || name == table.name());
+    found.map(|(table, _)| table).ok_or_else(|| format!("there are {}", wire::KINDS.join(", ")))
 }
 
 /// Runs the command and gives its exit code.
@@ -63,34 +75,33 @@ impl Args {
 pub fn run(args: &Args) -> Result<u8> {
     let failed = |source| Error::Write { path: args.out.clone(), source };
     let mut out = BufWriter::with_capacity(1 << 20, create(&args.out).map_err(failed)?);
-    let reader = reader(&args.dir)?;
+    let reader = Reader::open(&args.dir)?;
     let (mut line, mut written, mut code) = (Vec::new(), 0, RIGHT);
-    for found in reader {
-        match found? {
-            Found::Entry(Entry::Event(published)) if args.wants(&published) => {
-                if args.limit.is_some_and(|limit| written >= limit) {
-                    break;
-                }
-                written += 1;
-                line.clear();
-                let Cursor { epoch, number } = published.cursor;
-                wire::event_json(&published.event, Some((epoch, number)), Some(published.ts_pub), &mut line);
-                line.push(b'\n');
-                out.write_all(&line).map_err(failed)?;
-            }
-            Found::Entry(Entry::Lost(Lost { epoch, from, to, why })) => {
-                eprintln!("lost: {} to {to}: {why}", cursor(Cursor { epoch, number: from }));
-            }
-            Found::Hole { epoch, from, to } => {
-                eprintln!("missing: {} to {to}", cursor(Cursor { epoch, number: from }));
+    for published in reader.range(args.query())? {
+        let published = match published {
+            Ok(published) => published,
+            Err(error) => {
+                eprintln!("{}: {error}", paint("not read", "31"));
                 code = WRONG;
+                continue;
             }
-            Found::Damage { file, byte, bytes, what } => {
-                eprintln!("damaged: {file} at byte {byte}, {bytes} bytes: {what}");
-                code = WRONG;
-            }
-            Found::Entry(Entry::Event(_)) | Found::Torn(_) | Found::Closed(_) => {}
+        };
+        if !args.wants(&published) {
+            continue;
         }
+        if args.limit.is_some_and(|limit| written >= limit) {
+            break;
+        }
+        written += 1;
+        line.clear();
+        let Cursor { epoch, number } = published.cursor;
+        wire::event_json(&published.event, Some((epoch, number)), Some(published.ts_pub), &mut line);
+        line.push(b'\n');
+        out.write_all(&line).map_err(failed)?;
+    }
+    for Note { what, count, why, .. } in reader.notes()?.iter().filter(|note| &*note.what != "dropped") {
+        eprintln!("{what}: {count} events: {why}");
+        code = WRONG;
     }
     out.flush().map_err(failed)?;
     Ok(code)

@@ -1,5 +1,7 @@
 //! Events on disk: keeping them, holding them against themselves, and reading them again.
 
+pub mod compact;
+pub mod coverage;
 pub mod export;
 pub mod verify;
 
@@ -8,30 +10,34 @@ use bus::{Cursor, Published};
 use model::Event;
 use std::path::Path;
 use std::sync::Arc;
-use store::Config;
 use store::disk::Host;
-use store::log::{Entry, Log, Opened, Reader};
+use store::log::{self, Entry, Log};
+use store::{Config, OpenedStore, Store};
 
 /// How many events of a replay are committed at once.
 const COMMIT_EVENTS: usize = 4_096;
 
-/// Opens the log where the config names a folder, and says what was found and done.
+/// Opens the store where the config names a folder, and says what was found and done.
 ///
 /// # Errors
-/// Where another process writes there, or the disk refuses.
-pub fn open(config: &Config) -> Result<Option<(Log, Opened)>> {
+/// Where another process writes there, the disk refuses, or the catalogue is damaged.
+pub fn open(config: &Config) -> Result<Option<(Store, OpenedStore)>> {
     if config.dir.as_os_str().is_empty() {
         return Ok(None);
     }
-    let (log, opened) = Log::open(Box::new(Host::new(&config.dir)), config.clone())?;
-    let (dir, segments, bytes) = (config.dir.display().to_string(), opened.segments, opened.bytes);
-    let newest = opened.newest.map_or("none".to_owned(), cursor);
-    tracing::info!(dir, segments, bytes, newest, "events are kept");
-    for torn in &opened.torn {
+    let (store, opened) = Store::open(config.clone())?;
+    let OpenedStore { log, files, file_bytes, newest, orphans } = &opened;
+    let (dir, segments, bytes) = (config.dir.display().to_string(), log.segments, log.bytes);
+    let newest = newest.map_or("none".to_owned(), cursor);
+    tracing::info!(dir, segments, bytes, files, file_bytes, newest, "events are kept");
+    for torn in &log.torn {
         let (file, byte, bytes) = (&torn.file, torn.byte, torn.bytes);
         tracing::warn!(file, byte, bytes, "cut off what was never acknowledged");
     }
-    Ok(Some((log, opened)))
+    for path in orphans {
+        tracing::warn!(path = %path.display(), "deleted a file that was never finished; its events are elsewhere");
+    }
+    Ok(Some((store, opened)))
 }
 
 /// A place as people read it.
@@ -39,8 +45,8 @@ fn cursor(at: Cursor) -> String {
     format!("{}/{}", at.epoch, at.number)
 }
 
-fn reader(dir: &Path) -> Result<Reader> {
-    Ok(Reader::open(Box::new(Host::new(dir)))?)
+fn log_reader(dir: &Path) -> Result<log::Reader> {
+    Ok(log::Reader::open(Box::new(Host::new(dir)))?)
 }
 
 /// Keeps the events of a replay as if a bus had numbered them.
@@ -57,10 +63,9 @@ impl Keeper {
     /// # Errors
     /// As [`open`].
     pub fn new(dir: &Path) -> Result<Self> {
-        let config = Config { dir: dir.to_owned(), ..Config::default() };
-        let (log, opened) = Log::open(Box::new(Host::new(dir)), config)?;
+        let (store, opened) = Store::open(Config { dir: dir.to_owned(), ..Config::default() })?;
         let epoch = opened.newest.map_or(1, |newest| newest.epoch + 1);
-        Ok(Self { log, epoch, number: 0, waiting: Vec::new() })
+        Ok(Self { log: store.into_log(), epoch, number: 0, waiting: Vec::new() })
     }
 
     /// Takes an event; its time of publication is that of its receipt.

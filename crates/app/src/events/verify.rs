@@ -1,6 +1,6 @@
-//! `qingxi verify`: reads every byte of a log of events, and says what is there and what is not.
+//! `qingxi verify`: reads every byte of log and files, and says what is there and what is not.
 
-use super::reader;
+use super::log_reader;
 use crate::error::Result;
 use crate::history::shown;
 use crate::replay::{RIGHT, WRONG};
@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use store::log::{Entry, Found, Lost, Torn};
+use store::{FileCheck, Note, Reader};
 
 /// How many damages, holes and losses are shown each; all are counted.
 const SHOWN_MAX: usize = 100;
 
-/// Reads a log of events: checksums, order, continuity. Exit code 1 where something is damaged or missing.
+/// Reads what is kept, log and files: checksums, order, continuity. Exit code 1 where something is damaged or missing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The folder, as in `store.dir`. It may be in use.
@@ -47,6 +48,16 @@ struct Report {
     damages: u64,
     damaged: Vec<Value>,
     torn: Vec<Value>,
+    tables: BTreeMap<&'static str, Files>,
+    notes: Vec<Value>,
+}
+
+/// The Parquet files of a table.
+#[derive(Default)]
+struct Files {
+    files: u64,
+    rows: u64,
+    bytes: u64,
 }
 
 impl Report {
@@ -80,6 +91,27 @@ impl Report {
         }
     }
 
+    /// Takes what holding the Parquet files against the catalogue gave.
+    fn take_files(&mut self, reader: &Reader) -> Result<()> {
+        for FileCheck { path, table, rows, bytes, fault, .. } in reader.check() {
+            let files = self.tables.entry(table.name()).or_default();
+            files.files += 1;
+            files.rows += rows;
+            files.bytes += bytes;
+            if let Some(fault) = fault {
+                self.damages += 1;
+                show(&mut self.damaged, json!({ "file": path, "bytes": bytes, "what": fault }));
+            }
+        }
+        for Note { at, what, table, count, why } in reader.notes()? {
+            show(
+                &mut self.notes,
+                json!({ "at": at.0, "what": what, "table": table, "count": count, "why": why }),
+            );
+        }
+        Ok(())
+    }
+
     fn is_right(&self) -> bool {
         self.damages == 0 && self.missing_events == 0
     }
@@ -101,7 +133,10 @@ impl Report {
             "events": self.epochs.values().map(|e| e.events).sum::<u64>(), "kinds": self.kinds,
             "sources": self.sources, "lost_events": self.lost_events, "lost": self.lost,
             "missing_events": self.missing_events, "holes": self.holes, "damages": self.damages,
-            "damaged": self.damaged, "torn": self.torn,
+            "damaged": self.damaged, "torn": self.torn, "notes": self.notes,
+            "tables": self.tables.iter().map(|(name, files)| json!({
+                "table": name, "files": files.files, "rows": files.rows, "bytes": files.bytes,
+            })).collect::<Vec<_>>(),
         })
     }
 
@@ -123,6 +158,19 @@ impl Report {
             ]);
         }
         table.print();
+        if !self.tables.is_empty() {
+            let mut table = Table::new(&["table", "files", "rows", "bytes", "bytes a row"]);
+            for (name, Files { files, rows, bytes }) in &self.tables {
+                table.row(vec![
+                    Cell::left(name),
+                    Cell::right(files),
+                    Cell::right(rows),
+                    Cell::right(bytes),
+                    Cell::right(format!("{:.1}", *bytes as f64 / (*rows).max(1) as f64)),
+                ]);
+            }
+            table.print();
+        }
         let counted = |all: &BTreeMap<&str, u64>| {
             let all: Vec<String> = all.iter().map(|(what, count)| format!("{what} {count}")).collect();
             all.join(", ")
@@ -132,6 +180,7 @@ impl Report {
         for (word, colour, all) in [
             ("never acknowledged:", "33", &self.torn),
             ("lost, as the log says:", "33", &self.lost),
+            ("of what was kept:", "33", &self.notes),
             ("damaged:", "31", &self.damaged),
             ("missing:", "31", &self.holes),
         ] {
@@ -160,11 +209,12 @@ fn show(all: &mut Vec<Value>, what: Value) {
 /// # Errors
 /// Where the folder or a file cannot be read.
 pub fn run(args: &Args) -> Result<u8> {
-    let mut reader = reader(&args.dir)?;
+    let mut reader = log_reader(&args.dir)?;
     let mut report = Report::default();
     for found in &mut reader {
         report.take(found?);
     }
+    report.take_files(&Reader::open(&args.dir)?)?;
     if args.json {
         println!("{}", report.json(reader.files(), reader.bytes()));
     } else {

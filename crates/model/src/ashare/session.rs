@@ -63,16 +63,8 @@ const fn at(hour: i64, minute: i64) -> i64 {
 pub(super) const OPENING_CALL_MS: i64 = at(9, 15);
 
 /// Every instant of a trading day at which prices of any section begin or cease to move, in milliseconds after midnight.
-pub(super) const TURNS_MS: [i64; 8] = [
-    OPENING_CALL_MS,
-    at(9, 25),
-    at(9, 30),
-    at(11, 30),
-    at(13, 0),
-    at(15, 0),
-    at(15, 5),
-    at(15, 30),
-];
+pub(super) const TURNS_MS: [i64; 8] =
+    [OPENING_CALL_MS, at(9, 25), at(9, 30), at(11, 30), at(13, 0), at(15, 0), at(15, 5), at(15, 30)];
 
 impl Section {
     /// The phase, `ms` milliseconds after midnight of `date`, which must be a trading day; see

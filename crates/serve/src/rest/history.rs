@@ -1,46 +1,39 @@
-//! What was kept of an instrument: events of one kind from the log on disk.
+//! What was kept of an instrument: events of one kind, wherever they stand.
 
 use crate::http::{Fail, Params};
 use crate::names;
 use crate::site::Site;
 use crate::stream;
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bus::Published;
-use model::{Instrument, InstrumentId, Ts};
+use futures_util::stream as futures;
+use model::{Instrument, Ts};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fmt;
-use std::path::PathBuf;
+use std::io::{self, Write};
 use std::sync::Arc;
-use store::disk::Host;
-use store::log::{Entry, Found, Lost, Reader};
+use store::{Columnar, Query, Reader, Table};
+use tokio::sync::mpsc;
 
 const LIMIT_DEFAULT: usize = 1_000;
+/// Of what is one text in memory.
 const LIMIT_MAX: usize = 10_000;
-/// How many bytes of the log one request reads.
-const READ_BYTES_MAX: u64 = 512 << 20;
-/// How many holes are told.
-const HOLES_MAX: usize = 100;
-
-/// Numbers of which nothing is kept, between the events that were read; of whichever instrument.
-#[derive(Debug, Serialize)]
-struct Hole {
-    epoch: u64,
-    from: u64,
-    to: u64,
-    why: Box<str>,
-}
+/// Of what is sent while it is read.
+const STREAM_LIMIT_MAX: usize = 1_000_000_000;
+/// How many pieces wait for a client that takes them.
+const PIECES: usize = 4;
 
 #[derive(Debug, Default)]
 struct Kept {
     events: Vec<Arc<Published>>,
-    holes: Vec<Hole>,
-    /// When the next event was published that was not given: where to go on.
+    /// When the next event happened that was not given: where to go on.
     next: Option<Ts>,
 }
 
@@ -52,19 +45,15 @@ struct History {
     kind: String,
     count: usize,
     events: Vec<Box<RawValue>>,
-    holes: Vec<Hole>,
     next: Option<i64>,
 }
 
-/// What is asked of the log.
-#[derive(Clone, Debug)]
-struct Ask {
-    dir: PathBuf,
-    kind: String,
-    instrument: InstrumentId,
-    from: Ts,
-    to: Ts,
-    limit: usize,
+/// How the answer is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+    Columns(Columnar),
 }
 
 pub(crate) async fn history(
@@ -75,71 +64,116 @@ pub(crate) async fn history(
     let Path((kind, exchange, symbol)) = path.map_err(|_| {
         Fail::new(StatusCode::BAD_REQUEST, "bad_path", "the path is not valid percent-encoded UTF-8")
     })?;
-    let params = Params::of(&uri, &["from", "to", "limit", "format"])?;
-    let limit = params.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
-    let (from, to) = (time(&params, "from", i64::MIN)?, time(&params, "to", i64::MAX)?);
-    let csv = match params.text("format") {
-        None | Some("json") => false,
-        Some("csv") => true,
+    let params = Params::of(&uri, &["from", "to", "limit", "format", "source", "known_at"])?;
+    let format = match params.text("format") {
+        None | Some("json") => Format::Json,
+        Some("csv") => Format::Csv,
+        Some("arrow") => Format::Columns(Columnar::Arrow),
+        Some("parquet") => Format::Columns(Columnar::Parquet),
         Some(other) => {
-            return Err(Fail::bad_parameter(format!("`format` is `json` or `csv`, not `{other}`")));
+            let message = format!("`format` is `json`, `csv`, `arrow` or `parquet`, not `{other}`");
+            return Err(Fail::bad_parameter(message));
         }
     };
-    if !wire::KINDS.contains(&kind.as_str()) {
-        let kinds = wire::KINDS.iter().map(|kind| (*kind).to_owned()).collect();
-        let message = format!("no kind of event is called `{kind}`");
-        return Err(Fail::new(StatusCode::NOT_FOUND, "unknown_kind", message).suggesting(kinds));
-    }
-    let Some(dir) = site.history.clone() else {
-        let message = "events are not kept: `store.dir` names no folder";
-        return Err(Fail::new(StatusCode::NOT_FOUND, "nothing_kept", message));
+    let limit = match format {
+        Format::Json | Format::Csv => params.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?,
+        Format::Columns(_) => params.number("limit", STREAM_LIMIT_MAX, STREAM_LIMIT_MAX)?,
     };
+    let (table, kind) = table_of(&kind)?;
+    let reader = reader(&site)?;
     let instrument = names::at(&site.bus, &exchange, &symbol)?;
-    let ask = Ask { dir, kind, instrument: instrument.id, from, to, limit };
-    let kept = {
-        let ask = ask.clone();
-        tokio::task::spawn_blocking(move || read(&ask)).await
+    let query = Query {
+        instruments: vec![instrument.id],
+        source: params.text("source").map(Into::into),
+        from: time(&params, "from")?.unwrap_or(Ts(i64::MIN)),
+        to: time(&params, "to")?.unwrap_or(Ts(i64::MAX)),
+        known_at: time(&params, "known_at")?,
+        ..Query::of(&[table])
     };
-    let unreadable = |why: String| Fail::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", why);
-    let kept = kept.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))?;
-    Ok(answer(&instrument, ask.kind, kept, csv))
+    if let Format::Columns(columnar) = format {
+        return Ok(columns(reader, query, columnar, limit));
+    }
+    let kept = tokio::task::spawn_blocking(move || read(&reader, query, limit)).await;
+    let kept = kept.map_err(|e| unreadable(&e))?.map_err(|e| unreadable(&e))?;
+    Ok(answer(&instrument, kind.to_owned(), kept, format == Format::Csv))
+}
+
+/// The reader of what is kept.
+pub(super) fn reader(site: &Site) -> Result<Reader, Fail> {
+    site.store.clone().ok_or_else(|| {
+        let message = "events are not kept: `store.dir` names no folder";
+        Fail::new(StatusCode::NOT_FOUND, "nothing_kept", message)
+    })
+}
+
+pub(super) fn unreadable(why: &dyn fmt::Display) -> Fail {
+    Fail::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", why.to_string())
+}
+
+/// The table of a kind of event, which may be named by itself or by its table: `trade`, `trades`.
+fn table_of(name: &str) -> Result<(Table, &'static str), Fail> {
+    let mut all = Table::ALL.into_iter().zip(wire::KINDS);
+    all.find(|(table, kind)| name == *kind || name == table.name()).ok_or_else(|| {
+        let kinds = wire::KINDS.iter().map(|kind| (*kind).to_owned()).collect();
+        let message = format!("no kind of event is called `{name}`");
+        Fail::new(StatusCode::NOT_FOUND, "unknown_kind", message).suggesting(kinds)
+    })
 }
 
 /// A time in ns since 1970, as events have them.
-fn time(params: &Params, name: &str, default: i64) -> Result<Ts, Fail> {
-    let Some(text) = params.text(name) else { return Ok(Ts(default)) };
+pub(super) fn time(params: &Params, name: &str) -> Result<Option<Ts>, Fail> {
+    let Some(text) = params.text(name) else { return Ok(None) };
     let wrong = || Fail::bad_parameter(format!("`{name}` must be nanoseconds since 1970, not `{text}`"));
-    text.parse().map(Ts).map_err(|_| wrong())
+    text.parse().map(|ns| Some(Ts(ns))).map_err(|_| wrong())
 }
 
-/// Reads forward from `from` until enough was found.
-fn read(ask: &Ask) -> store::Result<Kept> {
-    let mut reader = Reader::open(Box::new(Host::new(&ask.dir)))?;
-    reader.between(ask.from, ask.to)?;
+/// The first events of a range.
+fn read(reader: &Reader, query: Query, limit: usize) -> store::Result<Kept> {
     let mut kept = Kept::default();
-    while let Some(found) = reader.next() {
-        let hole = match found? {
-            Found::Entry(Entry::Event(published)) => {
-                let (at, event) = (published.ts_pub, &published.event);
-                let inside = at >= ask.from && at < ask.to;
-                if inside && (kept.events.len() >= ask.limit || reader.bytes() > READ_BYTES_MAX) {
-                    kept.next = Some(at);
-                    break;
-                }
-                if inside && event.instrument.id == ask.instrument && wire::kind(&event.body) == ask.kind {
-                    kept.events.push(published);
-                }
-                continue;
-            }
-            Found::Entry(Entry::Lost(Lost { epoch, from, to, why })) => Hole { epoch, from, to, why },
-            Found::Hole { epoch, from, to } => Hole { epoch, from, to, why: "damaged".into() },
-            Found::Damage { .. } | Found::Torn(_) | Found::Closed(_) => continue,
-        };
-        if kept.holes.len() < HOLES_MAX {
-            kept.holes.push(hole);
+    for published in reader.range(query)? {
+        let published = published?;
+        if kept.events.len() >= limit {
+            kept.next = Some(store::when(&published.event));
+            break;
         }
+        kept.events.push(published);
     }
     Ok(kept)
+}
+
+/// Sends a range as it is read. What goes wrong on the way breaks the answer off, so that it is not taken for whole.
+fn columns(reader: Reader, query: Query, columnar: Columnar, limit: usize) -> Response {
+    let (pieces, taken) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let done = reader.extract(query, columnar, limit as u64, Pipe(pieces.clone()));
+        if let Err(error) = done {
+            tracing::warn!(%error, "history was broken off");
+            // A client that has gone needs no reason.
+            let _ = pieces.blocking_send(Err(io::Error::other(error)));
+        }
+    });
+    let stream = futures::unfold(taken, async |mut taken: mpsc::Receiver<io::Result<Bytes>>| {
+        taken.recv().await.map(|piece| (piece, taken))
+    });
+    let kind = match columnar {
+        Columnar::Arrow => "application/vnd.apache.arrow.stream",
+        Columnar::Parquet => "application/vnd.apache.parquet",
+    };
+    ([(header::CONTENT_TYPE, kind)], Body::from_stream(stream)).into_response()
+}
+
+/// Writes to a client, at the client's pace.
+struct Pipe(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn answer(instrument: &Instrument, kind: String, kept: Kept, csv: bool) -> Response {
@@ -154,7 +188,6 @@ fn answer(instrument: &Instrument, kind: String, kept: Kept, csv: bool) -> Respo
         kind,
         count: events.len(),
         events,
-        holes: kept.holes,
         next: kept.next.map(|ts| ts.0),
     };
     Json(history).into_response()

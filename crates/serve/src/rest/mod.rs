@@ -4,6 +4,7 @@
 #![allow(clippy::struct_field_names)]
 
 mod books;
+mod coverage;
 mod findings;
 mod health;
 mod history;
@@ -22,7 +23,7 @@ use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 24] = [
+pub(crate) const ROUTES: [(&str, &str); 25] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -33,7 +34,11 @@ pub(crate) const ROUTES: [(&str, &str); 24] = [
     ("/api/v1/trades/{exchange}/{*symbol}", "the newest trades; ?limit=&source="),
     (
         "/api/v1/history/{kind}/{exchange}/{*symbol}",
-        "events of a kind that were kept on disk; ?from= &to= in ns, &limit= &format=json|csv",
+        "events of a kind that were kept; ?from= &to= &known_at= in ns, &source= &limit= &format=json|csv|arrow|parquet",
+    ),
+    (
+        "/api/v1/coverage",
+        "whether what was kept is complete, by lane and time; ?source= &exchange= &instrument= &channel= &state= &from= &to=",
     ),
     ("/api/v1/quote/{exchange}/{*symbol}", "best bid and offer"),
     ("/api/v1/lanes", "every lane with its state and evidence; ?source= &state= &instrument= &channel="),
@@ -78,6 +83,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/quote/{exchange}/{*symbol}", get(books::quote))
         .route("/api/v1/trades/{exchange}/{*symbol}", get(trades::trades))
         .route("/api/v1/history/{kind}/{exchange}/{*symbol}", get(history::history))
+        .route("/api/v1/coverage", get(coverage::coverage))
         .route("/api/v1/lanes", get(lanes::lanes))
         .route("/api/v1/links", get(lanes::links))
         .route("/api/v1/findings", get(findings::findings))

@@ -1,27 +1,24 @@
-//! Events from the log on disk.
+//! Events that were kept, and how complete they are.
 
-use crate::world::{NOW, World, event, http, spot, world};
+use crate::world::{NOW, World, event, http, http_bytes, spot, world};
 use model::{Body, Channel, Px, Qty, Side, Trade, TradeId};
 use std::sync::Arc;
-use store::disk::Host;
-use store::log::Log;
-use store::{Archive, Config};
 
 /// A world in which ten trades of two coins, a second apart, and quotes were kept.
 async fn kept() -> World {
-    let world = world().await;
-    let config = Config::default();
-    let (log, _) = Log::open(Box::new(Host::new(world.folder.path())), config.clone()).unwrap();
-    let archive = Archive::start(log, config, &world.bus, Arc::clone(&world.metrics));
+    let mut world = world().await;
+    let running = world.store.take().unwrap().start(&world.bus, Arc::clone(&world.metrics));
     for id in 1..=10 {
         for coin in [spot("AA", "USD"), spot("BB", "USD")] {
             let (px, qty, aggressor) = (Px(100), Qty(5), Some(Side::Bid));
             let trade = Body::Trade(Trade { id: TradeId::Num(id), px, qty, aggressor, count: 1 });
-            world.bus.publish(event(&coin, Channel::Trades, trade), NOW.plus_ms(id * 1_000));
+            let mut trade = event(&coin, Channel::Trades, trade);
+            trade.stamp.ts_event = Some(NOW.plus_ms(id * 1_000));
+            world.bus.publish(trade, NOW.plus_ms(id * 1_000));
             world.quote(&coin, 7);
         }
     }
-    archive.stop().await;
+    running.stop().await;
     world
 }
 
@@ -69,7 +66,7 @@ async fn history_as_csv_has_a_head_and_a_line_for_each_event() {
 async fn a_wrong_question_about_history_is_told_what_is_right() {
     let world = kept().await;
     for (path, status, word) in [
-        ("trades/v/AAUSD", 404, "unknown_kind"),
+        ("trading/v/AAUSD", 404, "unknown_kind"),
         ("trade/v/CCUSD", 404, "unknown_instrument"),
         ("trade/v/AAUSD?from=yesterday", 400, "bad_parameter"),
         ("trade/v/AAUSD?limit=0", 400, "bad_parameter"),
@@ -78,4 +75,25 @@ async fn a_wrong_question_about_history_is_told_what_is_right() {
         let (code, body) = world.get(&format!("/api/v1/history/{path}")).await;
         assert_eq!((code, &body["error"]), (status, &word.into()), "{path}: {body}");
     }
+}
+
+#[tokio::test]
+async fn history_in_columns_begins_as_its_form_does_and_is_whole() {
+    let world = kept().await;
+    for (form, begin, end) in [("arrow", &[0xff; 4][..], &[0; 4][..]), ("parquet", b"PAR1", b"PAR1")] {
+        let path = format!("/api/v1/history/trades/v/AAUSD?format={form}");
+        let bytes = http_bytes(world.at.http, &path).await;
+        assert!(bytes.starts_with(begin) && bytes.ends_with(end), "{form}: {bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn coverage_tells_what_is_known_of_each_lane() {
+    let world = kept().await;
+    let (status, body) = world.get("/api/v1/coverage?instrument=AA/USD@v&channel=trades").await;
+    assert_eq!((status, &body["count"]), (200, &1.into()), "{body}");
+    let row = &body["rows"][0];
+    assert_eq!((&row["state"], &row["open"]), (&"unprovable".into(), &true.into()), "{body}");
+    let (status, body) = world.get("/api/v1/coverage?state=lost").await;
+    assert_eq!((status, &body["error"]), (400, &"bad_parameter".into()), "{body}");
 }

@@ -118,7 +118,7 @@ async fn a_port_in_use_is_named_with_what_to_do() {
         metrics,
         sources: &[],
         desk: std::sync::Arc::new(feed::Desk::open(None).unwrap()),
-        history: None,
+        store: None,
         clock: || NOW,
         shutdown: stopped,
     };

@@ -12,6 +12,7 @@ use serve::{Addrs, Config, Running};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -32,8 +33,9 @@ pub struct World {
     pub at: Addrs,
     pub stop: watch::Sender<bool>,
     pub running: Running,
-    /// Where events may be kept.
-    pub folder: tempfile::TempDir,
+    /// What may keep events.
+    pub store: Option<Store>,
+    _folder: tempfile::TempDir,
 }
 
 /// Free ports, and everything else as it is by default.
@@ -51,17 +53,19 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
     let (stop, stopped) = watch::channel(false);
     let desk = Arc::new(feed::Desk::open(None).unwrap());
     let folder = tempfile::tempdir().unwrap();
+    let (store, _) =
+        Store::open(store::Config { dir: folder.path().to_owned(), ..store::Config::default() }).unwrap();
     let parts = serve::Parts {
         bus: Arc::clone(&bus),
         metrics: Arc::clone(&metrics),
         sources: &["v"],
         desk: Arc::clone(&desk),
-        history: Some(folder.path().to_owned()),
+        store: Some(store.reader()),
         clock,
         shutdown: stopped,
     };
     let running = serve::run(config, parts).await.unwrap();
-    World { bus, desk, metrics, at: running.addrs, stop, running, folder }
+    World { bus, desk, metrics, at: running.addrs, stop, running, store: Some(store), _folder: folder }
 }
 
 /// `BASE/QUOTE@v`.
@@ -151,16 +155,39 @@ pub struct Answer {
 
 /// Sends a request as it stands, with `Connection: close` added, and reads the answer to its end.
 pub async fn http(address: SocketAddr, request: &str) -> Answer {
+    let text = String::from_utf8(raw(address, request).await).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+/// All bytes of an answer.
+async fn raw(address: SocketAddr, request: &str) -> Vec<u8> {
     let (first, rest) = request.split_once("\r\n").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let text = format!("{first}\r\nConnection: close\r\n{rest}");
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     soon(stream.read_to_end(&mut bytes)).await.unwrap();
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    bytes
+}
+
+/// The body of an answer to a GET that comes in chunks, put together.
+pub async fn http_bytes(address: SocketAddr, path: &str) -> Vec<u8> {
+    let bytes = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let (head, mut rest) = bytes.split_at(at + 4);
+    assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(head));
+    let mut body = Vec::new();
+    while let Some(line) = rest.windows(2).position(|two| two == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+        body.extend_from_slice(&rest[line + 2..line + 2 + size]);
+        rest = &rest[line + 4 + size..];
+        if size == 0 {
+            break;
+        }
+    }
+    body
 }
 
 /// The end of something that must not take long.

@@ -1,0 +1,117 @@
+//! Rows as other programs take them: a stream of Arrow, or one Parquet file.
+
+use crate::file::properties;
+use crate::reader::{Query, Reader};
+use crate::seal::BATCH_ROWS;
+use crate::table::{Definitions, Rows, Table};
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::StreamWriter;
+use bus::Published;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// A form of whole columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columnar {
+    /// Arrow IPC, as a stream.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
+}
+
+/// Why nothing more is written.
+fn failed(source: io::Error) -> Error {
+    Error::Disk { doing: "write to", path: "the one who asked".into(), source }
+}
+
+fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    failed(io::Error::other(error))
+}
+
+impl Reader {
+    /// Writes the rows of one table, in the order of the bus, while they are read; at most so many events. The columns are
+    /// those of the files. It gives how many events were written.
+    ///
+    /// # Errors
+    /// [`Error`] where something does not read, or `out` takes nothing more.
+    pub fn extract(
+        &self,
+        query: Query,
+        form: Columnar,
+        events_max: u64,
+        out: impl Write + Send,
+    ) -> Result<u64> {
+        let Some(table) = query.tables.first().copied() else { return Ok(0) };
+        let range = self.range(Query { tables: vec![table], ..query })?;
+        let range = range.take(usize::try_from(events_max).unwrap_or(usize::MAX));
+        let mut count = 0;
+        let mut batches = Batches::new(table, range.inspect(|_| count += 1));
+        match form {
+            Columnar::Arrow => {
+                let mut writer = StreamWriter::try_new_buffered(out, &table.schema()).map_err(other)?;
+                batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
+                writer.finish().map_err(other)?;
+                writer.into_inner().map_err(other)?.flush().map_err(failed)?;
+            }
+            Columnar::Parquet => {
+                let options = ArrowWriterOptions::new()
+                    .with_properties(properties(table).map_err(other)?)
+                    .with_skip_arrow_metadata(true);
+                let mut writer =
+                    ArrowWriter::try_new_with_options(out, table.schema(), options).map_err(other)?;
+                batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
+                writer.close().map_err(other)?;
+            }
+        }
+        drop(batches);
+        Ok(count)
+    }
+
+    /// The rows of a table that stand in no file, as a stream of Arrow; empty where there are none.
+    ///
+    /// # Errors
+    /// [`Error`] where log or catalogue does not read.
+    pub(crate) fn fresh_stream(&self, table: Table, fresh: &[Arc<Published>]) -> Result<Vec<u8>> {
+        if fresh.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut writer = StreamWriter::try_new(Vec::new(), &table.schema()).map_err(other)?;
+        for batch in Batches::new(table, fresh.iter().map(|published| Ok(Arc::clone(published)))) {
+            writer.write(&batch?).map_err(other)?;
+        }
+        writer.into_inner().map_err(other)
+    }
+}
+
+/// Events as batches of rows.
+struct Batches<I> {
+    table: Table,
+    events: I,
+    definitions: Definitions,
+}
+
+impl<I: Iterator<Item = Result<Arc<Published>>>> Batches<I> {
+    fn new(table: Table, events: I) -> Self {
+        Self { table, events, definitions: Definitions::default() }
+    }
+}
+
+impl<I: Iterator<Item = Result<Arc<Published>>>> Iterator for Batches<I> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut rows = Rows::new(self.table);
+        while rows.len() < BATCH_ROWS
+            && let Some(published) = self.events.next()
+        {
+            match published {
+                Ok(published) => rows.push(&published, &mut self.definitions),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        (rows.len() > 0).then(|| Ok(rows.finish()))
+    }
+}
