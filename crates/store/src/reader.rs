@@ -39,13 +39,15 @@ pub struct Query {
     pub to: Ts,
     /// Only what was known then: published at this time or before.
     pub known_at: Option<Ts>,
+    /// Only what comes after this on the bus.
+    pub after: Option<Cursor>,
 }
 
 impl Query {
     /// Everything in these tables.
     pub fn of(tables: &[Table]) -> Self {
         let (from, to) = (Ts(i64::MIN), Ts(i64::MAX));
-        Self { tables: tables.to_vec(), instruments: Vec::new(), source: None, from, to, known_at: None }
+        Self { tables: tables.to_vec(), instruments: Vec::new(), source: None, from, to, known_at: None, after: None }
     }
 
     fn wants(&self, published: &Published) -> bool {
@@ -57,6 +59,7 @@ impl Query {
             && at >= self.from
             && at < self.to
             && self.known_at.is_none_or(|known| published.ts_pub <= known)
+            && self.after.is_none_or(|after| published.cursor > after)
     }
 
     fn wants_run(&self, run: &Run) -> bool {
@@ -64,6 +67,7 @@ impl Query {
             && self.source.as_deref().is_none_or(|source| run.source == source)
             && run.to >= self.from
             && run.from < self.to
+            && self.after.is_none_or(|after| run.last > after)
     }
 }
 

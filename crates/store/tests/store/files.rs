@@ -131,6 +131,9 @@ async fn a_range_is_what_a_walk_over_all_events_gives() {
             if luck.u8(0..4) == 0 {
                 query.known_at = Some(some.ts_pub);
             }
+            if luck.u8(0..4) == 0 {
+                query.after = Some(some.cursor);
+            }
             let wanted = |p: &&Published| {
                 let at = when(&p.event);
                 query.tables.contains(&Table::of(&p.event.body))
@@ -138,6 +141,7 @@ async fn a_range_is_what_a_walk_over_all_events_gives() {
                     && query.source.as_deref().is_none_or(|source| source == p.event.source)
                     && (query.from..query.to).contains(&at)
                     && query.known_at.is_none_or(|known| p.ts_pub <= known)
+                    && query.after.is_none_or(|after| p.cursor > after)
             };
             let wanted: Vec<Published> = all.iter().filter(wanted).cloned().collect();
             assert_eq!(read(&reader, query.clone()), wanted, "{pass}: {query:?}");
