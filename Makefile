@@ -4,7 +4,7 @@ FOR ?=
 SEEDS ?= 10000
 CRASHES ?= 1000
 
-.PHONY: help demo run test lint fmt bench bench-peers clients soak crash docs fuzz
+.PHONY: help demo run sql test lint fmt bench bench-peers clients soak crash docs fuzz
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ demo: ## build, start every simulated source and the platform on them; FOR=60s s
 run: ## build and read the live venues
 	cargo build --locked --release -p app
 	./target/release/qingxi run
+
+sql: ## build qingxi-sql, which answers SQL queries over what is kept
+	cargo build --locked --release --manifest-path sql/Cargo.toml --target-dir sql/target
 
 test: ## every test; with QINGXI_RECORDINGS set also those on recordings
 	./scripts/test

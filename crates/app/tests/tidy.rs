@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The layers, lowest first; a crate may import only from layers below its own. Sources stand with engine and bus.
 const LAYERS: &[&[&str]] = &[
     &["model", "metrics"],
-    &["book", "source", "wire", "lane", "tape", "drift", "composite"],
+    &["book", "source", "wire", "lane", "tape", "drift", "composite", "query"],
     &["engine", "bus"],
     &["feed", "store"],
     &["serve", "sim"],
@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 const SOURCE_LAYER: usize = 2;
 /// Crates that import no async runtime, read no clock and open nothing.
-const PURE: &[&str] = &["model", "book", "source", "wire", "lane", "drift", "engine", "composite"];
+const PURE: &[&str] = &["model", "book", "source", "wire", "lane", "drift", "engine", "composite", "query"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "tokio-tungstenite", "hyper", "axum", "rand", "chrono"];
 const LINES_MAX: usize = 500;
 
