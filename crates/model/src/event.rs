@@ -195,8 +195,11 @@ impl Flags {
     /// event that took long; the links' clock offsets tell it.)
     pub const SKEWED: Self = Self(64);
 
+    /// Published before, and kept; comes again because somebody asked for it.
+    pub const REPLAYED: Self = Self(128);
+
     /// Every flag with the name used in JSON.
-    pub const NAMES: [(Self, &'static str); 7] = [
+    pub const NAMES: [(Self, &'static str); 8] = [
         (Self::DERIVED, "derived"),
         (Self::REPAIRED, "repaired"),
         (Self::SUSPECT, "suspect"),
@@ -204,6 +207,7 @@ impl Flags {
         (Self::OUT_OF_SESSION, "out_of_session"),
         (Self::LAST_VALUE, "last_value"),
         (Self::SKEWED, "skewed"),
+        (Self::REPLAYED, "replayed"),
     ];
 
     /// Whether all flags of `other` are set.

@@ -9,6 +9,7 @@ mod listen;
 mod names;
 mod one;
 mod page;
+mod play;
 mod probe;
 mod rates;
 mod realtime;
@@ -18,6 +19,7 @@ mod stream;
 
 pub use config::Config;
 pub use listen::{Addrs, Running};
+pub use play::{Played, play};
 
 use bus::Bus;
 use feed::Desk;

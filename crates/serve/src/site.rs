@@ -12,7 +12,7 @@ use model::{SourceName, Ts};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// For how long a report on all lanes is used again, so that many who ask at once cost one look.
 const REPORT_KEPT: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) clients: AtomicUsize,
     pub(crate) encoded: Encoded,
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// Of a replay: told by the first subscription.
+    replay: Option<Notify>,
     report: Mutex<Option<(Instant, Arc<Report>)>>,
 }
 
@@ -60,7 +62,35 @@ impl Site {
             clients: AtomicUsize::new(0),
             encoded: Encoded::default(),
             shutdown,
+            replay: None,
             report: Mutex::new(None),
+        }
+    }
+
+    /// The same for one client, on a bus on which the past is published again; `shutdown` tells its end.
+    pub(crate) fn replaying(&self, bus: Arc<Bus>, shutdown: watch::Receiver<bool>) -> Self {
+        let (metrics, desk) = (Arc::clone(&self.metrics), Arc::clone(&self.desk));
+        let (sources, store, clock) = (self.sources, self.store.clone(), self.clock);
+        let parts = Parts { bus, metrics, sources, desk, store, clock, shutdown };
+        Self { replay: Some(Notify::new()), ..Self::new(self.config.clone(), parts) }
+    }
+
+    /// Whether it is for a replay, of which a client gets everything.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// The client has said what it wants.
+    pub(crate) fn begin(&self) {
+        if let Some(replay) = &self.replay {
+            replay.notify_one();
+        }
+    }
+
+    /// Returns when the client of a replay has said what it wants.
+    pub(crate) async fn begun(&self) {
+        if let Some(replay) = &self.replay {
+            replay.notified().await;
         }
     }
 

@@ -69,7 +69,8 @@ pub(super) async fn open(
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fail> {
-    let (upgrade, place) = admit(&site, &uri, upgrade)?;
+    Params::of(&uri, &[])?;
+    let (upgrade, place) = admit(&site, upgrade)?;
     Ok(upgrade.on_upgrade(move |socket| serve(socket, site, place)))
 }
 

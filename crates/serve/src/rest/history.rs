@@ -10,7 +10,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bus::Published;
+use bus::{Cursor, Published};
 use futures_util::stream as futures;
 use model::{Instrument, Ts};
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -33,8 +33,8 @@ const PIECES: usize = 4;
 #[derive(Debug, Default)]
 struct Kept {
     events: Vec<Arc<Published>>,
-    /// When the next event happened that was not given: where to go on.
-    next: Option<Ts>,
+    /// Whether there are more.
+    more: bool,
 }
 
 #[derive(Serialize)]
@@ -45,7 +45,7 @@ struct History {
     kind: String,
     count: usize,
     events: Vec<Box<RawValue>>,
-    next: Option<i64>,
+    next: Option<String>,
 }
 
 /// How the answer is written.
@@ -64,7 +64,7 @@ pub(crate) async fn history(
     let Path((kind, exchange, symbol)) = path.map_err(|_| {
         Fail::new(StatusCode::BAD_REQUEST, "bad_path", "the path is not valid percent-encoded UTF-8")
     })?;
-    let params = Params::of(&uri, &["from", "to", "limit", "format", "source", "known_at"])?;
+    let params = Params::of(&uri, &["from", "to", "limit", "format", "source", "known_at", "after"])?;
     let format = match params.text("format") {
         None | Some("json") => Format::Json,
         Some("csv") => Format::Csv,
@@ -88,6 +88,7 @@ pub(crate) async fn history(
         from: time(&params, "from")?.unwrap_or(Ts(i64::MIN)),
         to: time(&params, "to")?.unwrap_or(Ts(i64::MAX)),
         known_at: time(&params, "known_at")?,
+        after: params.text("after").map(cursor).transpose()?,
         ..Query::of(&[table])
     };
     if let Format::Columns(columnar) = format {
@@ -127,13 +128,21 @@ pub(super) fn time(params: &Params, name: &str) -> Result<Option<Ts>, Fail> {
     text.parse().map(|ns| Some(Ts(ns))).map_err(|_| wrong())
 }
 
+/// A place on the bus: epoch, a hyphen, number.
+fn cursor(text: &str) -> Result<Cursor, Fail> {
+    let parts = text.split_once('-');
+    let parsed = parts.and_then(|(epoch, number)| Some((epoch.parse().ok()?, number.parse().ok()?)));
+    let wrong = || Fail::bad_parameter(format!("`after` is what `next` said, `EPOCH-NUMBER`, not `{text}`"));
+    parsed.map(|(epoch, number)| Cursor { epoch, number }).ok_or_else(wrong)
+}
+
 /// The first events of a range.
 fn read(reader: &Reader, query: Query, limit: usize) -> store::Result<Kept> {
     let mut kept = Kept::default();
     for published in reader.range(query)? {
         let published = published?;
         if kept.events.len() >= limit {
-            kept.next = Some(store::when(&published.event));
+            kept.more = true;
             break;
         }
         kept.events.push(published);
@@ -181,6 +190,8 @@ fn answer(instrument: &Instrument, kind: String, kept: Kept, csv: bool) -> Respo
     if csv {
         return ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], table(&events)).into_response();
     }
+    let last = kept.events.last().filter(|_| kept.more).map(|published| published.cursor);
+    let next = last.map(|Cursor { epoch, number }| format!("{epoch}-{number}"));
     let history = History {
         symbol: instrument.symbol.clone(),
         exchange: instrument.venue.clone(),
@@ -188,7 +199,7 @@ fn answer(instrument: &Instrument, kind: String, kept: Kept, csv: bool) -> Respo
         kind,
         count: events.len(),
         events,
-        next: kept.next.map(|ts| ts.0),
+        next,
     };
     Json(history).into_response()
 }

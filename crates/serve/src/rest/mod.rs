@@ -11,6 +11,7 @@ mod history;
 mod lanes;
 mod ledger;
 mod listing;
+mod replay;
 mod stats;
 mod subscriptions;
 mod trades;
@@ -23,7 +24,7 @@ use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 25] = [
+pub(crate) const ROUTES: [(&str, &str); 26] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -64,6 +65,10 @@ pub(crate) const ROUTES: [(&str, &str); 25] = [
     ("/api/v1/market-status", "whether the Chinese stock market is open, by board"),
     ("/api/v1/stats", "rates, memory, clients"),
     ("/api/v1/stream", "the WebSocket stream"),
+    (
+        "/api/v1/replay",
+        "what was kept as a WebSocket stream; ?instruments= &from= &to= in ns, &speed=2 or max, &source=",
+    ),
 ];
 
 /// The routes of the HTTP port of all families.
@@ -98,6 +103,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/market-status", get(one::market_status))
         .route("/api/v1/stats", get(stats::stats))
         .route("/api/v1/stream", get(stream::open))
+        .route("/api/v1/replay", get(replay::replay))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(site), guard))

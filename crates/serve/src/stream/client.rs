@@ -28,6 +28,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const FAIR_TURNS: u8 = 16;
 /// The end of all.
 const SHUT_DOWN: End = End::Close(1001, "the server is shutting down");
+/// The end of what was asked to be replayed.
+const REPLAYED: End = End::Close(1000, "the end of the replay");
 /// The time over which misbehaviour is counted.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -135,7 +137,7 @@ impl Client {
                     unanswered += 1;
                     if unanswered > PINGS_MAX { Err(End::Gone) } else { self.ping().await }
                 }
-                () = stop.as_mut() => Err(SHUT_DOWN),
+                () = stop.as_mut() => Err(if self.site.is_replay() { REPLAYED } else { SHUT_DOWN }),
             };
             if let Err(end) = done {
                 return end;
@@ -145,7 +147,8 @@ impl Client {
 
     /// Looks at what would wait for ever behind a reader that always has something.
     async fn glance(&mut self) -> Result<(), End> {
-        if *self.site.shutdown.borrow() {
+        // Of a replay everything is delivered before it ends.
+        if *self.site.shutdown.borrow() && !self.site.is_replay() {
             return Err(SHUT_DOWN);
         }
         match self.socket.recv().now_or_never() {

@@ -6,6 +6,7 @@ mod lanes;
 mod request;
 mod subscribe;
 
+pub(crate) use client::serve;
 pub(crate) use encode::{Encoded, event, instrument};
 
 use crate::http::{Fail, Params};
@@ -51,9 +52,10 @@ pub(crate) async fn open(
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fail> {
-    let (upgrade, place) = admit(&site, &uri, upgrade)?;
+    Params::of(&uri, &[])?;
+    let (upgrade, place) = admit(&site, upgrade)?;
     Ok(upgrade.on_upgrade(move |socket| async move {
-        client::serve(socket, &site).await;
+        serve(socket, &site).await;
         drop(place);
     }))
 }
@@ -61,14 +63,12 @@ pub(crate) async fn open(
 /// Takes a client in where there is room, with the limits of its connection set.
 pub(crate) fn admit(
     site: &Arc<Site>,
-    uri: &Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<(WebSocketUpgrade, Place), Fail> {
     let upgrade = upgrade.map_err(|why| {
         let message = format!("this is a WebSocket address, see docs/protocol.md: {}", why.body_text());
         Fail::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", message)
     })?;
-    Params::of(uri, &[])?;
     let Some(place) = Place::take(site) else {
         site.metrics.serve.refused_clients.inc();
         let message = format!("{} clients are connected, more are not allowed", site.config.ws_clients_max);

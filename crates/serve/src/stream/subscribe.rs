@@ -75,11 +75,14 @@ impl Client {
         let queue_max = self.site.config.ws_queue_max;
         self.pace = wanted.pace.unwrap_or(Pace::Conflate);
         let policy = match self.pace {
+            // Nobody waits for a replay but its client.
+            _ if self.site.is_replay() => Policy::Lossless { queue_max },
             Pace::Conflate => Policy::Conflate { queue_max },
             Pace::Sample(every_ms) => Policy::Sample { every_ms, queue_max },
         };
         let cursor = self.site.bus.cursor();
         self.reader = Some(self.site.bus.subscribe(filter, policy, wanted.from));
+        self.site.begin();
         cursor
     }
 
@@ -131,6 +134,8 @@ impl Client {
         instruments.retain(|i| request::known_channels().any(|c| wants(i.id, c)));
         let lanes = lanes::now(&self.site, &instruments, wants, &self.depths);
         let policy = match self.pace {
+            // Nobody waits for a replay but its client.
+            _ if self.site.is_replay() => Policy::Lossless { queue_max },
             Pace::Conflate => json!("conflate"),
             Pace::Sample(ms) => json!({ "sample": ms }),
         };

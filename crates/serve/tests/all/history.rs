@@ -1,8 +1,9 @@
 //! Events that were kept, and how complete they are.
 
-use crate::world::{NOW, World, event, http, http_bytes, spot, world};
+use crate::world::{Client, NOW, World, event, http, http_bytes, spot, world};
 use model::{Body, Channel, Px, Qty, Side, Trade, TradeId};
 use std::sync::Arc;
+use tokio_tungstenite::connect_async;
 
 /// A world in which ten trades of two coins, a second apart, and quotes were kept.
 async fn kept() -> World {
@@ -40,8 +41,9 @@ async fn what_was_kept_is_told_by_kind_instrument_and_time() {
     // By pages: each goes on where the one before says.
     let (_, body) = world.get(&format!("{path}?limit=4&from={}", at(1))).await;
     assert_eq!(ids(&body), [1, 2, 3, 4]);
-    let next = body["next"].as_i64().unwrap();
-    assert!((at(4)..=at(5)).contains(&next), "{body}");
+    let next = body["next"].as_str().unwrap();
+    let (_, body) = world.get(&format!("{path}?after={next}")).await;
+    assert_eq!((ids(&body), &body["next"]), ((5..=10).collect(), &().into()), "{body}");
     let (_, body) = world.get("/api/v1/history/quote/v/BBUSD").await;
     assert_eq!(body["count"], 10, "{body}");
 }
@@ -96,4 +98,37 @@ async fn coverage_tells_what_is_known_of_each_lane() {
     assert_eq!((&row["state"], &row["open"]), (&"unprovable".into(), &true.into()), "{body}");
     let (status, body) = world.get("/api/v1/coverage?state=lost").await;
     assert_eq!((status, &body["error"]), (400, &"bad_parameter".into()), "{body}");
+}
+
+#[tokio::test]
+async fn a_replay_is_the_stream_of_what_was_kept_and_ends_when_it_is_over() {
+    let world = kept().await;
+    let path = format!("/api/v1/replay?instruments=AA/USD@v&speed=max&from={}", NOW.plus_ms(3_000).0);
+    let (socket, _) = connect_async(format!("ws://{}{path}", world.at.http)).await.unwrap();
+    let mut client = Client { socket };
+    assert_eq!(client.next().await["type"], "welcome");
+    client.say(r#"{"op":"subscribe","instruments":["AA/USD@v"],"channels":["trades"]}"#).await;
+    let mut ids = Vec::new();
+    while ids.len() < 8 {
+        let message = client.next().await;
+        if message["kind"] == "trade" {
+            assert!(message["flags"].as_array().unwrap().contains(&"replayed".into()), "{message}");
+            ids.push(message["id"].as_str().unwrap().parse::<u64>().unwrap());
+        }
+    }
+    assert_eq!(ids, (3..=10).collect::<Vec<_>>());
+    assert_eq!(client.closed().await, Some(1000));
+}
+
+#[tokio::test]
+async fn a_replay_of_nothing_that_exists_is_refused_in_words() {
+    let world = kept().await;
+    for (query, word) in [
+        ("", "bad_parameter"),
+        ("?instruments=CCUSD", "unknown_instrument"),
+        ("?instruments=AAUSD&speed=fast", "bad_parameter"),
+    ] {
+        let (_, body) = world.get(&format!("/api/v1/replay{query}")).await;
+        assert_eq!(body["error"], word, "{query}: {body}");
+    }
 }
