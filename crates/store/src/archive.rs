@@ -224,6 +224,7 @@ impl Work {
         let Some(shelf) = &self.shelf else { return false };
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let over = begun.elapsed() >= Duration::from_millis(self.config.seal_ms)
+            || shelf.is_end_wanted()
             || shelf.hot.bytes() >= self.config.hot_bytes_max && self.ended_segments.is_empty();
         if over {
             self.begun = None;

@@ -17,6 +17,8 @@ struct Inner {
     bytes: u64,
     /// Everything up to here was forgotten because it did not fit.
     overflowed: Option<Cursor>,
+    /// The last event that came.
+    newest: Option<Cursor>,
 }
 
 /// The newest events.
@@ -35,6 +37,7 @@ impl Hot {
         let mut inner = self.lock();
         for published in events {
             inner.bytes += event_weight(&published);
+            inner.newest = Some(published.cursor);
             let key = (Table::of(&published.event.body), published.event.instrument.id);
             inner.events.entry(key).or_default().push_back(published);
         }
@@ -63,6 +66,11 @@ impl Hot {
     /// Up to where events were forgotten because they did not fit.
     pub fn overflowed(&self) -> Option<Cursor> {
         self.lock().overflowed
+    }
+
+    /// The last event that came, wherever it is now.
+    pub fn newest(&self) -> Option<Cursor> {
+        self.lock().newest
     }
 
     /// About how many bytes the events take.

@@ -25,9 +25,9 @@ pub use config::Config;
 pub use extract::Columnar;
 pub use manifest::Note;
 pub use merge::MergeReport;
-pub use reader::{FileCheck, Query, Range, Reader};
+pub use reader::{FileCheck, Query, Range, Reader, TableSize};
 pub use seal::SealReport;
-pub use store::{OpenedStore, Running, Step, Store};
+pub use store::{Control, OpenedStore, Running, Step, Store};
 pub use table::Table;
 
 use model::{Event, Flags, Ts};
@@ -51,6 +51,9 @@ pub enum Error {
         /// What does not hold.
         what: String,
     },
+    /// Nobody looks after the files.
+    #[error("the store does not run")]
+    Stopped,
     /// The catalogue of files refused.
     #[error("failed to {doing} the catalogue `{path}`: {why}")]
     Catalogue {

@@ -16,6 +16,7 @@ use crate::{Error, Result, when};
 use bus::{Cursor, Published};
 use hashbrown::HashMap;
 use model::{InstrumentId, Ts};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -320,10 +321,33 @@ impl Reader {
         state.files.values().map(check).collect()
     }
 
+    /// How many files, rows and bytes each table has; rows in no file are not counted.
+    pub fn sizes(&self) -> BTreeMap<Table, TableSize> {
+        let mut sizes: BTreeMap<Table, TableSize> = BTreeMap::new();
+        for file in self.manifest.state().files.values() {
+            let size = sizes.entry(file.table).or_default();
+            size.files += 1;
+            size.rows += file.rows;
+            size.bytes += file.bytes;
+        }
+        sizes
+    }
+
     /// Up to where the log stands in files.
     pub fn sealed(&self) -> Option<Cursor> {
         self.manifest.state().sealed.cursor
     }
+}
+
+/// What the files of a table take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableSize {
+    /// How many files there are.
+    pub files: u64,
+    /// How many rows they have.
+    pub rows: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
 }
 
 /// What holding a file against the catalogue gave.

@@ -1,10 +1,11 @@
 //! What the one who logs and the one who seals tell each other.
 
 use crate::hot::Hot;
-use crate::manifest::Sealed;
+use crate::manifest::{Note, Sealed};
 use bus::Cursor;
-use std::sync::OnceLock;
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Between log and files.
 pub(crate) struct Shelf {
@@ -16,6 +17,17 @@ pub(crate) struct Shelf {
     begun: OnceLock<Cursor>,
     ended: watch::Sender<u64>,
     sealed: watch::Sender<Sealed>,
+    /// The segment in hand is to end with the next commit.
+    end_wanted: AtomicBool,
+    /// For how many hours rows are kept where somebody asked for fewer than the config says, and whom to tell.
+    pub cleanups: mpsc::Sender<Cleanup>,
+    cleanups_asked: Mutex<Option<mpsc::Receiver<Cleanup>>>,
+}
+
+/// Rows older than so many hours are to go.
+pub(crate) struct Cleanup {
+    pub hours: u32,
+    pub told: oneshot::Sender<crate::Result<Vec<Note>>>,
 }
 
 impl Shelf {

@@ -7,7 +7,7 @@ use crate::manifest::{Change, FileMeta, Manifest, Note};
 use crate::merge::{self, MergeReport};
 use crate::reader::Reader;
 use crate::seal::{FOLDER, SealReport, seal};
-use crate::shelf::Shelf;
+use crate::shelf::{Cleanup, Shelf};
 use crate::{Config, Error, Result};
 use bus::{Bus, Cursor};
 use metrics::Metrics;
@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// A file that is no longer named is still there for so long, for those who read it.
@@ -74,6 +74,11 @@ impl Store {
         Reader::new(Arc::clone(&self.keeper.manifest), Some(Arc::clone(&self.keeper.shelf)))
     }
 
+    /// To ask for what is otherwise done when it is due.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.keeper.shelf))
+    }
+
     /// The log alone, for one who numbers events without a bus.
     pub fn into_log(self) -> Log {
         self.log
@@ -102,7 +107,7 @@ impl Store {
         while let Some(step) = self.keeper.merge(|_, _| true)? {
             on_step(&step);
         }
-        if let Some(step) = self.keeper.retain(self.log.bytes())? {
+        if let Some(step) = self.keeper.retain(self.log.bytes(), None)? {
             on_step(&step);
         }
         self.keeper.sweep(Instant::now() + SWEEP_AFTER);
@@ -144,6 +149,38 @@ impl Running {
     }
 }
 
+/// Asks a running store for what it does by itself when it is due.
+#[derive(Clone)]
+pub struct Control(Arc<Shelf>);
+
+impl Control {
+    /// Returns when every event that is safe now stands in files; the segment in hand ends with the next commit, so on a bus
+    /// on which nothing happens it waits.
+    pub async fn seal(&self) {
+        let newest = self.0.hot.newest();
+        if self.0.sealed().cursor < newest {
+            self.0.want_end();
+        }
+        // What it waits for is held by what it waits with.
+        let _ = self.0.on_sealed().wait_for(|sealed| sealed.cursor >= newest).await;
+    }
+
+    /// Deletes the files whose newest row is older than so many hours, and tells what went.
+    ///
+    /// # Errors
+    /// [`Error`] where the catalogue refuses; [`Error::Stopped`] where the store does not run.
+    pub async fn cleanup(&self, hours: u32) -> Result<Vec<Note>> {
+        let (told, done) = oneshot::channel();
+        self.0.cleanups.send(Cleanup { hours, told }).await.map_err(|_| Error::Stopped)?;
+        done.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// About how many bytes of memory the events take that stand in no file.
+    pub fn hot_bytes(&self) -> u64 {
+        self.0.hot.bytes()
+    }
+}
+
 /// What was done to the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -173,18 +210,23 @@ async fn look_after(
 ) {
     let mut ended = shelf.on_ended();
     ended.mark_changed();
+    let Some(mut cleanups) = shelf.cleanups_asked() else { return };
     let mut more = false;
     loop {
         let wait = if more { Duration::ZERO } else { LOOK_EVERY };
-        tokio::select! {
+        let cleanup = tokio::select! {
             biased;
             _ = stopped.wait_for(|stop| *stop) => return,
-            _ = ended.changed() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
+            asked = cleanups.recv() => asked,
+            _ = ended.changed() => None,
+            () = tokio::time::sleep(wait) => None,
+        };
         let (to, log_bytes) = (*ended.borrow_and_update(), metrics.store.disk_bytes.get());
         let done = tokio::task::spawn_blocking(move || {
-            let step = keeper.step(to, log_bytes.unsigned_abs());
+            let step = match cleanup {
+                Some(Cleanup { hours, told }) => keeper.clean(hours, told).map(Some),
+                None => keeper.step(to, log_bytes.unsigned_abs()),
+            };
             (keeper, step)
         });
         let Ok((back, step)) = done.await else {
@@ -261,7 +303,7 @@ impl Keeper {
         if let Some(step) = self.merge(over)? {
             return Ok(Some(step));
         }
-        self.retain(log_bytes)
+        self.retain(log_bytes, None)
     }
 
     fn seal(&mut self, to: u64) -> Result<Option<Step>> {
@@ -278,6 +320,17 @@ impl Keeper {
         let (report, replaced) = merge::merge(&self.manifest, &self.config, plan)?;
         self.discard(replaced.iter().map(|path| &**path));
         Ok(Some(Step::Merged(report)))
+    }
+
+    /// Deletes what is older than so many hours, and tells who asked.
+    fn clean(&mut self, hours: u32, told: oneshot::Sender<Result<Vec<Note>>>) -> Result<Step> {
+        let notes = match self.retain(0, Some(hours))? {
+            Some(Step::Dropped(notes)) => notes,
+            _ => Vec::new(),
+        };
+        // Who asked may have gone.
+        let _ = told.send(Ok(notes.clone()));
+        Ok(Step::Dropped(notes))
     }
 
     fn discard<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
@@ -300,14 +353,16 @@ impl Keeper {
         }
     }
 
-    /// Deletes what is older than its table's rows are kept, then the oldest until the rest fits the budget.
-    fn retain(&mut self, log_bytes: u64) -> Result<Option<Step>> {
+    /// Deletes what is older than its table's rows are kept, or than `at_most` hours, then the oldest until the rest fits the
+    /// budget.
+    fn retain(&mut self, log_bytes: u64, at_most: Option<u32>) -> Result<Option<Step>> {
         let state = self.manifest.state();
         let now = state.sealed.at;
         let newest = |file: &FileMeta| file.runs.iter().map(|run| run.to).max().unwrap_or_default();
         let hours = |file: &FileMeta| {
             let keep = &self.config.keep_hours;
-            keep.get(file.table.name()).or_else(|| keep.get("default")).copied()
+            let kept = keep.get(file.table.name()).or_else(|| keep.get("default")).copied();
+            at_most.into_iter().chain(kept).min()
         };
         let mut files: Vec<&Arc<FileMeta>> = state.files.values().collect();
         files.sort_by_key(|file| newest(file));
