@@ -53,6 +53,7 @@ impl Platform {
                 sources: enabled(&config),
                 desk: desk.clone(),
                 store: kept.as_ref().map(|(store, _)| store.reader()),
+                control: kept.as_ref().map(|(store, _)| store.control()),
                 clock: feed::clock::now,
                 shutdown: stopped.clone(),
             },

@@ -145,6 +145,8 @@ pub struct Serve {
     pub clients: Gauge,
     /// WebSocket clients turned away because the limit was reached.
     pub refused_clients: Counter,
+    /// Records that other programs brought and that were refused.
+    pub refused_records: Counter,
     /// Messages sent to WebSocket clients.
     pub messages: Counter,
     /// Bytes of these messages.
@@ -355,6 +357,7 @@ impl Serve {
     fn register(&self, part: &mut Part<'_>) {
         part.add("requests", "HTTP requests by route and status", &self.requests);
         part.add("clients", "WebSocket clients connected", &self.clients);
+        part.add("refused_records", "Records of other programs that were refused", &self.refused_records);
         part.add("refused_clients", "WebSocket clients turned away at the limit", &self.refused_clients);
         part.add("messages", "Messages sent to WebSocket clients", &self.messages);
         part.add("message_bytes", "Bytes of messages sent to WebSocket clients", &self.message_bytes);

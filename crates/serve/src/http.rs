@@ -118,6 +118,8 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
         path if path.starts_with("/api/v1/subscriptions/") => "DELETE",
         "/api/realtime/config" => "GET,HEAD,POST",
         "/api/realtime/start" | "/api/realtime/stop" => "POST",
+        "/api/v1/storage/cold/archive" | "/api/v1/storage/lifecycle/cleanup" => "POST",
+        path if path.strip_prefix("/api/v1/storage/hot/").is_some_and(|rest| !rest.contains('/')) => "POST",
         _ => "GET,HEAD",
     };
     let message = format!("`{}` does not take {method}; use {allowed}", uri.path());

@@ -66,6 +66,8 @@ pub struct Parts {
     pub desk: Arc<Desk>,
     /// What is kept on disk, where anything is.
     pub store: Option<store::Reader>,
+    /// To ask for what is done to it.
+    pub control: Option<store::Control>,
     /// Tells the time.
     pub clock: fn() -> Ts,
     /// Turns true when it is time to stop; dropping its sender does too.

@@ -2,6 +2,7 @@
 
 use crate::one::One;
 use crate::rates::Rates;
+use crate::rest::post::Posted;
 use crate::stream::Encoded;
 use crate::{Config, Parts};
 use bus::Bus;
@@ -24,6 +25,9 @@ pub(crate) struct Site {
     pub(crate) sources: &'static [SourceName],
     pub(crate) desk: Arc<Desk>,
     pub(crate) store: Option<store::Reader>,
+    pub(crate) control: Option<store::Control>,
+    /// Records that other programs brought.
+    pub(crate) posted: Posted,
     clock: fn() -> Ts,
     pub(crate) started: Ts,
     /// Chinese stocks of all sources as one.
@@ -47,7 +51,7 @@ pub(crate) struct Report {
 
 impl Site {
     pub(crate) fn new(config: Config, parts: Parts) -> Self {
-        let Parts { bus, metrics, sources, desk, store, clock, shutdown } = parts;
+        let Parts { bus, metrics, sources, desk, store, control, clock, shutdown } = parts;
         Self {
             config,
             bus,
@@ -55,6 +59,8 @@ impl Site {
             sources,
             desk,
             store,
+            control,
+            posted: Posted::default(),
             clock,
             started: clock(),
             one: One::new(clock()),
@@ -71,7 +77,8 @@ impl Site {
     pub(crate) fn replaying(&self, bus: Arc<Bus>, shutdown: watch::Receiver<bool>) -> Self {
         let (metrics, desk) = (Arc::clone(&self.metrics), Arc::clone(&self.desk));
         let (sources, store, clock) = (self.sources, self.store.clone(), self.clock);
-        let parts = Parts { bus, metrics, sources, desk, store, clock, shutdown };
+        let control = self.control.clone();
+        let parts = Parts { bus, metrics, sources, desk, store, control, clock, shutdown };
         Self { replay: Some(Notify::new()), ..Self::new(self.config.clone(), parts) }
     }
 

@@ -11,20 +11,22 @@ mod history;
 mod lanes;
 mod ledger;
 mod listing;
+pub(crate) mod post;
 mod replay;
 mod stats;
+mod storage;
 mod subscriptions;
 mod trades;
 
 use crate::http::{guard, not_found, wrong_method};
 use crate::site::Site;
 use crate::{one, page, realtime, stream};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 26] = [
+pub(crate) const ROUTES: [(&str, &str); 32] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -64,6 +66,12 @@ pub(crate) const ROUTES: [(&str, &str); 26] = [
     ("/api/v1/concepts", "concepts with their members; ?search= &member= &of= &count= &source="),
     ("/api/v1/market-status", "whether the Chinese stock market is open, by board"),
     ("/api/v1/stats", "rates, memory, clients"),
+    ("/api/v1/storage/hot/{what}", "POST a record of trades, tickers or orderbooks"),
+    ("/api/v1/storage/hot/{what}/{exchange}/{*symbol}", "the newest that is kept of trades, tickers or orderbooks; ?limit="),
+    ("/api/v1/storage/cold/trades/{exchange}/{*symbol}", "trades between days; ?start_date= &end_date= &limit="),
+    ("/api/v1/storage/cold/archive", "POST: everything that is kept into files, now"),
+    ("/api/v1/storage/lifecycle/cleanup", "POST {retention_hours}: files that are older go"),
+    ("/api/v1/storage/stats", "what is kept: memory, log, files by table"),
     ("/api/v1/stream", "the WebSocket stream"),
     (
         "/api/v1/replay",
@@ -102,6 +110,12 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/concepts", get(one::concepts))
         .route("/api/v1/market-status", get(one::market_status))
         .route("/api/v1/stats", get(stats::stats))
+        .route("/api/v1/storage/hot/{what}", post(post::post))
+        .route("/api/v1/storage/hot/{what}/{exchange}/{*symbol}", get(storage::hot))
+        .route("/api/v1/storage/cold/trades/{exchange}/{*symbol}", get(storage::cold_trades))
+        .route("/api/v1/storage/cold/archive", post(storage::archive))
+        .route("/api/v1/storage/lifecycle/cleanup", post(storage::cleanup))
+        .route("/api/v1/storage/stats", get(storage::stats))
         .route("/api/v1/stream", get(stream::open))
         .route("/api/v1/replay", get(replay::replay))
         .fallback(not_found)

@@ -119,6 +119,7 @@ async fn a_port_in_use_is_named_with_what_to_do() {
         sources: &[],
         desk: std::sync::Arc::new(feed::Desk::open(None).unwrap()),
         store: None,
+        control: None,
         clock: || NOW,
         shutdown: stopped,
     };

@@ -61,6 +61,7 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
         sources: &["v"],
         desk: Arc::clone(&desk),
         store: Some(store.reader()),
+        control: Some(store.control()),
         clock,
         shutdown: stopped,
     };
