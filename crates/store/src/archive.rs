@@ -134,7 +134,7 @@ impl Work {
                     break;
                 }
                 if stopping || !self.failing && self.pending.bytes >= self.config.commit_bytes {
-                    flight = self.commit();
+                    flight = self.commit(false);
                     continue;
                 }
             }
@@ -149,7 +149,8 @@ impl Work {
                     };
                     self.done(log, batch, result, took);
                 }
-                () = at(due) => flight = self.commit(),
+                () = at(due) => flight = self.commit(false),
+                () = end_wanted(self.shelf.as_deref()), if flight.is_none() => flight = self.commit(true),
                 _ = stopped.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
                     while self.reader.try_read(&mut self.items, READ_MAX) {
@@ -196,15 +197,16 @@ impl Work {
         self.metrics.store.lost.inc_by(lost);
     }
 
-    /// Starts to commit what waits; it goes on beside the reading.
-    fn commit(&mut self) -> Option<Flight> {
+    /// Starts to commit what waits, after the end of the segment in hand where that is wanted; it goes on beside the
+    /// reading.
+    fn commit(&mut self, end: bool) -> Option<Flight> {
         self.due = None;
         let batch = self.pending.batch();
-        if batch.is_empty() {
+        if batch.is_empty() && !end {
             return None;
         }
         let mut log = self.log.take()?;
-        let end = self.is_segment_over();
+        let end = end || self.is_segment_over();
         let sealed = self.shelf.as_ref().map(|shelf| shelf.sealed().segment);
         Some(tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
@@ -224,7 +226,6 @@ impl Work {
         let Some(shelf) = &self.shelf else { return false };
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let over = begun.elapsed() >= Duration::from_millis(self.config.seal_ms)
-            || shelf.is_end_wanted()
             || shelf.hot.bytes() >= self.config.hot_bytes_max && self.ended_segments.is_empty();
         if over {
             self.begun = None;
@@ -307,6 +308,14 @@ async fn landed(
 ) -> std::result::Result<(Log, Vec<Entry>, Result<Committed>, Duration), tokio::task::JoinError> {
     match flight {
         Some(flight) => flight.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when a segment is to end before it is due; never where nothing is sealed.
+async fn end_wanted(shelf: Option<&Shelf>) {
+    match shelf {
+        Some(shelf) => shelf.end_wanted().await,
         None => std::future::pending().await,
     }
 }

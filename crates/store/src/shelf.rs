@@ -3,9 +3,8 @@
 use crate::hot::Hot;
 use crate::manifest::{Note, Sealed};
 use bus::Cursor;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// Between log and files.
 pub(crate) struct Shelf {
@@ -17,8 +16,8 @@ pub(crate) struct Shelf {
     begun: OnceLock<Cursor>,
     ended: watch::Sender<u64>,
     sealed: watch::Sender<Sealed>,
-    /// The segment in hand is to end with the next commit.
-    end_wanted: AtomicBool,
+    /// The segment in hand is to end.
+    end_wanted: Notify,
     /// For how many hours rows are kept where somebody asked for fewer than the config says, and whom to tell.
     pub cleanups: mpsc::Sender<Cleanup>,
     cleanups_asked: Mutex<Option<mpsc::Receiver<Cleanup>>>,
@@ -32,14 +31,32 @@ pub(crate) struct Cleanup {
 
 impl Shelf {
     pub fn new(sealed: Sealed, ended: u64) -> Self {
-        let (hot, begun) = (Hot::default(), OnceLock::new());
+        let (cleanups, cleanups_asked) = mpsc::channel(1);
         Self {
-            hot,
+            hot: Hot::default(),
             before: ended,
-            begun,
+            begun: OnceLock::new(),
             ended: watch::Sender::new(ended),
             sealed: watch::Sender::new(sealed),
+            end_wanted: Notify::new(),
+            cleanups,
+            cleanups_asked: Mutex::new(Some(cleanups_asked)),
         }
+    }
+
+    /// What is asked for; there is one who looks after it.
+    pub fn cleanups_asked(&self) -> Option<mpsc::Receiver<Cleanup>> {
+        self.cleanups_asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Wants the segment in hand to end.
+    pub fn want_end(&self) {
+        self.end_wanted.notify_one();
+    }
+
+    /// Returns when the segment in hand is to end.
+    pub async fn end_wanted(&self) {
+        self.end_wanted.notified().await;
     }
 
     /// Events after this cursor will come.

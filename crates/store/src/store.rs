@@ -154,8 +154,7 @@ impl Running {
 pub struct Control(Arc<Shelf>);
 
 impl Control {
-    /// Returns when every event that is safe now stands in files; the segment in hand ends with the next commit, so on a bus
-    /// on which nothing happens it waits.
+    /// Returns when every event that is safe now stands in files.
     pub async fn seal(&self) {
         let newest = self.0.hot.newest();
         if self.0.sealed().cursor < newest {

@@ -7,6 +7,7 @@ mod limits;
 mod realtime;
 mod rest;
 mod stocks;
+mod storage;
 mod stream;
 mod watch;
 mod world;

@@ -135,6 +135,14 @@ impl World {
         (answer.status, body)
     }
 
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json");
+        let answer = http(self.at.http, &format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+        let told = serde_json::from_str(&answer.body);
+        (answer.status, told.unwrap_or_else(|e| panic!("{path} gives no JSON ({e}): {}", answer.body)))
+    }
+
     pub async fn client(&self) -> Client {
         let mut client = self.silent_client().await;
         assert_eq!(client.next().await["type"], "welcome");
