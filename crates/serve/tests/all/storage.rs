@@ -30,7 +30,7 @@ async fn what_is_posted_is_kept_and_read_again() {
         ("tickers", json!({ "bid_price": "1", "bid_quantity": "2", "ask_price": 1.5, "ask_quantity": "3" })),
         ("orderbooks", json!({ "bids": [["1", "2"]], "asks": [["1.5", 3]], "last_update_id": 4 })),
     ] {
-        let (status, body) = world.post(&format!("/api/v1/storage/hot/{what}"), &record(more)).await;
+        let (status, body) = world.post_json(&format!("/api/v1/storage/hot/{what}"), &record(more)).await;
         assert_eq!((status, &body["status"]), (201, &"success".into()), "{what}: {body}");
         acked(&world, &running).await;
         let (status, body) = world.get(&format!("/api/v1/storage/hot/{what}/v/AAUSD?limit=5")).await;
@@ -67,12 +67,12 @@ async fn what_is_wrong_with_a_record_is_named_and_counted_and_nothing_of_it_is_p
         (with("bids", json!([])), 400, "bad_body"),
         (with("colour", json!("red")), 400, "bad_body"),
     ] {
-        let (code, body) = world.post("/api/v1/storage/hot/trades", &bad).await;
+        let (code, body) = world.post_json("/api/v1/storage/hot/trades", &bad).await;
         assert_eq!((code, &body["error"]), (status, &word.into()), "{bad}: {body}");
     }
     assert_eq!(world.bus.cursor(), before);
-    let (code, _) = world.post("/api/v1/storage/hot/trades", &record(good.clone())).await;
-    let (again, body) = world.post("/api/v1/storage/hot/trades", &record(good)).await;
+    let (code, _) = world.post_json("/api/v1/storage/hot/trades", &record(good.clone())).await;
+    let (again, body) = world.post_json("/api/v1/storage/hot/trades", &record(good)).await;
     assert_eq!((code, again, &body["error"]), (201, 409, &"duplicate".into()), "{body}");
     assert_eq!(world.bus.cursor().number, before.number + 1);
     // What is no record at all is refused before it is one.
@@ -82,15 +82,15 @@ async fn what_is_wrong_with_a_record_is_named_and_counted_and_nothing_of_it_is_p
 #[tokio::test]
 async fn archive_and_cleanup_are_done_when_asked_for_and_told() {
     let (world, running) = kept().await;
-    let (_, body) = world.post("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 0 })).await;
+    let (_, body) = world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 0 })).await;
     assert_eq!(body["error"], "bad_parameter", "{body}");
     let trade = json!({ "trade_id": 1, "price": "1.25", "quantity": "3" });
-    world.post("/api/v1/storage/hot/trades", &record(trade)).await;
+    world.post_json("/api/v1/storage/hot/trades", &record(trade)).await;
     acked(&world, &running).await;
-    let (status, body) = world.post("/api/v1/storage/cold/archive", &json!({})).await;
+    let (status, body) = world.post_json("/api/v1/storage/cold/archive", &json!({})).await;
     assert_eq!((status, &body["status"]), (200, &"success".into()), "{body}");
     let (_, body) = world.get("/api/v1/storage/stats").await;
     assert!(body["data"]["cold"]["files"].as_i64().unwrap() > 0, "{body}");
-    let (status, body) = world.post("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 1 })).await;
+    let (status, body) = world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 1 })).await;
     assert_eq!((status, &body["count"]), (200, &0.into()), "nothing is that old: {body}");
 }

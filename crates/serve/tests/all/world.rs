@@ -135,7 +135,7 @@ impl World {
         (answer.status, body)
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json");
         let answer = http(self.at.http, &format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
