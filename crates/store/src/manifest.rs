@@ -9,7 +9,7 @@ use crate::ledger::{Interval, LaneName, Ledger};
 use crate::table::Table;
 use crate::{Error, Result};
 use bus::Cursor;
-use model::{Date, InstrumentId, SourceName, Ts};
+use model::{Channel, Date, InstrumentId, SourceName, Ts};
 use redb::{
     ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 };
@@ -46,6 +46,20 @@ pub(crate) struct Run {
     /// The earliest and the latest time at which something in it happened.
     pub from: Ts,
     pub to: Ts,
+    /// The channels it came by: the bit of each place in [`Channel::ALL`].
+    pub channels: u32,
+}
+
+impl Run {
+    /// Whether it may hold rows of a channel.
+    pub fn has(&self, channel: Channel) -> bool {
+        self.channels & channel_bit(channel) != 0
+    }
+}
+
+/// The bit that stands for a channel.
+pub(crate) fn channel_bit(channel: Channel) -> u32 {
+    Channel::ALL.iter().position(|of| *of == channel).map_or(0, |place| 1 << place)
 }
 
 /// A file.
@@ -95,7 +109,7 @@ pub struct Note {
 }
 
 record! {
-    Run { source, instrument, start, rows, first, last, from, to }
+    Run { source, instrument, start, rows, first, last, from, to, channels }
     FileMeta { id, table, day, level, made, path, rows, bytes, chunks, runs }
     Sealed { segment, cursor, at }
     Note { at, what, table, count, why }
