@@ -331,6 +331,7 @@ impl Keeper {
             let why = format!("{}: {why}", file.path).into();
             change.notes.push(Note { at: now, what: "dropped".into(), table, count, why });
             change.remove.push(file.id);
+            change.dropped.extend(file.runs.iter().map(|run| (file.table, run.last)).max());
             gone.push(file.path.clone());
         }
         if gone.is_empty() {

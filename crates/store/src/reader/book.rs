@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, TimestampNanosecondType, UInt16Type, UInt64Type};
 use arrow_array::{Array as _, RecordBatch};
 use bus::{Cursor, Published};
-use model::{Channel, Flags, Instrument, InstrumentId, Levels, SourceName, Ts};
+use model::{Body, Channel, Flags, Instrument, InstrumentId, Levels, SourceName, Ts};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -142,18 +142,24 @@ impl Files<'_> {
     fn fold(&self, at: Ts) -> Result<Fold> {
         let snapshot = self.newest(Table::BookSnapshots, at, None)?;
         let base = self.newest(Table::BookCheckpoints, at, snapshot)?.max(snapshot);
-        let mut last = base;
+        // What followed it must still be there.
+        let dropped = TABLES.iter().filter_map(|table| self.state.dropped.get(table)).max().copied();
+        let base = base.filter(|base| Some(*base) > dropped);
+        let start = base.or(dropped);
+        let mut last = start;
         for table in TABLES {
             last = last.max(self.newest(table, at, last)?);
         }
         let mut fold = Fold::default();
         let Some(last) = last else { return Ok(fold) };
         let mut events = Vec::new();
-        for table in TABLES.into_iter().chain(Table::COMPUTED) {
-            // Changes of a book that is not known say nothing.
-            if base.is_some() || table != Table::BookDeltas {
-                self.between(table, base, last, &mut events)?;
-            }
+        for table in TABLES.into_iter().chain(Table::COMPUTED).filter(|table| *table != Table::BookDeltas) {
+            self.between(table, start, last, &mut events)?;
+        }
+        let snapshots = events.iter().filter(|published| matches!(published.event.body, Body::Snapshot(_)));
+        // Changes of a book that is not known say nothing.
+        if let Some(first) = base.or_else(|| snapshots.map(|published| published.cursor).min()) {
+            self.between(Table::BookDeltas, Some(first), last, &mut events)?;
         }
         // A checkpoint that is not the base says what the events say, which are all there.
         events.retain(|published| {

@@ -53,12 +53,23 @@ impl Range {
         let mut streams = vec![Stream { head: None, rest: Rest::Memory(fresh.into_iter()) }];
         let mut next = BinaryHeap::new();
         next.push(Reverse((Cursor { epoch: 0, number: 0 }, 0)));
-        for mut chain in chains.into_values() {
-            chain.sort_by_key(|(_, run)| run.first);
-            if let Some((_, run)) = chain.first() {
-                next.push(Reverse((run.first, streams.len())));
+        for mut runs in chains.into_values() {
+            runs.sort_by_key(|(_, run)| run.first);
+            // Around the end of a day events of both days come in turns: then their files are read side by side.
+            let mut chains: Vec<VecDeque<(Arc<FileMeta>, Run)>> = Vec::new();
+            for (file, run) in runs {
+                let ended = |chain: &&mut VecDeque<(_, Run)>| {
+                    chain.back().is_some_and(|(_, before)| before.last < run.first)
+                };
+                match chains.iter_mut().find(ended) {
+                    Some(chain) => chain.push_back((file, run)),
+                    None => chains.push(VecDeque::from([(file, run)])),
+                }
             }
-            streams.push(Stream { head: None, rest: Rest::Files { chain: chain.into(), open: None } });
+            for chain in chains {
+                next.extend(chain.front().map(|(_, run)| Reverse((run.first, streams.len()))));
+                streams.push(Stream { head: None, rest: Rest::Files { chain, open: None } });
+            }
         }
         let batch_rows = (AHEAD_ROWS / streams.len()).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
         Self { reader, query, streams, next, batch_rows }
