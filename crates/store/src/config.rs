@@ -83,7 +83,8 @@ impl Config {
             faults.push(format!("hot_bytes_max, file_bytes: must be at least {BYTES_MIN}"));
         }
         for name in self.keep_hours.keys().filter(|name| *name != "default" && Table::parse(name).is_none()) {
-            let names: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
+            let tables = Table::ALL.iter().chain(&Table::COMPUTED);
+            let names: Vec<&str> = tables.map(|table| table.name()).collect();
             faults.push(format!("keep_hours.{name}: no table has that name; there are {}", names.join(", ")));
         }
         if self.retry_ms == 0 {

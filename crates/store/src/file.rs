@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use model::Ts;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
@@ -356,14 +356,32 @@ impl Opened {
         ranges: &[Range<u64>],
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader, ParquetError> {
+        self.cells(ranges, batch_rows, None)
+    }
+
+    /// Reads some columns, by their places in the table, of rows.
+    ///
+    /// # Errors
+    /// As [`Opened::rows`].
+    pub fn cells(
+        &self,
+        ranges: &[Range<u64>],
+        batch_rows: usize,
+        columns: Option<&[usize]>,
+    ) -> Result<ParquetRecordBatchReader, ParquetError> {
         let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
         let all = place(self.metadata.metadata().file_metadata().num_rows().unsigned_abs());
         let ranges = ranges.iter().map(|range| place(range.start)..place(range.end));
         let selection = RowSelection::from_consecutive_ranges(ranges, all);
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
-            .with_batch_size(batch_rows)
-            .with_row_selection(selection)
-            .build()
+        let mut reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+                .with_batch_size(batch_rows)
+                .with_row_selection(selection);
+        if let Some(columns) = columns {
+            let mask = ProjectionMask::roots(reader.parquet_schema(), columns.iter().copied());
+            reader = reader.with_projection(mask);
+        }
+        reader.build()
     }
 
     /// Those of the rows that may have happened in a time, by what the index says of each page.

@@ -4,6 +4,7 @@
 //! What is acknowledged outlives a kill and a loss of power; [`log`] says exactly what that means.
 
 mod archive;
+mod books;
 mod code;
 mod config;
 pub mod disk;
@@ -21,11 +22,12 @@ mod store;
 mod table;
 
 pub use archive::{Acked, Archive, Ended};
+pub use books::{BookAtState, BookLoss};
 pub use config::Config;
 pub use extract::Columnar;
 pub use manifest::Note;
 pub use merge::MergeReport;
-pub use reader::{FileCheck, Query, Range, Reader, TableSize};
+pub use reader::{BookAt, FileCheck, Query, Range, Reader, TableSize};
 pub use seal::SealReport;
 pub use store::{Control, OpenedStore, Running, Step, Store};
 pub use table::Table;

@@ -9,7 +9,7 @@ use crate::ledger::{Interval, LaneName, Ledger};
 use crate::table::Table;
 use crate::{Error, Result};
 use bus::Cursor;
-use model::{Date, InstrumentId, SourceName, Ts};
+use model::{Channel, Date, InstrumentId, SourceName, Ts};
 use redb::{
     ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 };
@@ -28,6 +28,7 @@ const INTERVALS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("inter
 const LEDGER: &str = "ledger";
 const SEALED: &str = "sealed";
 const NEXT: &str = "next";
+const DROPPED: &str = "dropped";
 /// How much memory the database may use to keep pages.
 const CACHE_BYTES: usize = 4 << 20;
 /// How many notes are kept.
@@ -46,6 +47,20 @@ pub(crate) struct Run {
     /// The earliest and the latest time at which something in it happened.
     pub from: Ts,
     pub to: Ts,
+    /// The channels it came by: the bit of each place in [`Channel::ALL`].
+    pub channels: u32,
+}
+
+impl Run {
+    /// Whether it may hold rows of a channel.
+    pub fn has(&self, channel: Channel) -> bool {
+        self.channels & channel_bit(channel) != 0
+    }
+}
+
+/// The bit that stands for a channel.
+pub(crate) fn channel_bit(channel: Channel) -> u32 {
+    Channel::ALL.iter().position(|of| *of == channel).map_or(0, |place| 1 << place)
 }
 
 /// A file.
@@ -95,7 +110,7 @@ pub struct Note {
 }
 
 record! {
-    Run { source, instrument, start, rows, first, last, from, to }
+    Run { source, instrument, start, rows, first, last, from, to, channels }
     FileMeta { id, table, day, level, made, path, rows, bytes, chunks, runs }
     Sealed { segment, cursor, at }
     Note { at, what, table, count, why }
@@ -128,6 +143,8 @@ pub(crate) struct Change {
     pub remove: Vec<u64>,
     pub sealed: Option<Sealed>,
     pub notes: Vec<Note>,
+    /// Up to where events of a table were deleted.
+    pub dropped: Vec<(Table, Cursor)>,
     /// The ledger after what was sealed; what is final in it is taken out.
     pub ledger: Option<Ledger>,
 }
@@ -137,6 +154,8 @@ pub(crate) struct Change {
 pub(crate) struct State {
     pub files: BTreeMap<u64, Arc<FileMeta>>,
     pub sealed: Sealed,
+    /// Up to where, of each table, events may be missing because they were deleted.
+    pub dropped: BTreeMap<Table, Cursor>,
     /// The next file's number.
     pub next: u64,
 }
@@ -224,6 +243,10 @@ impl Manifest {
                 if let Some(sealed) = facts.get(SEALED)? {
                     state.sealed = Sealed::take(&mut sealed.value()).ok_or_else(|| corrupted("facts"))?;
                 }
+                if let Some(dropped) = facts.get(DROPPED)? {
+                    let all: Option<Vec<(Table, Cursor)>> = Code::take(&mut dropped.value());
+                    state.dropped = all.ok_or_else(|| corrupted("facts"))?.into_iter().collect();
+                }
                 if let Some(next) = facts.get(NEXT)? {
                     state.next = u64::take(&mut next.value()).ok_or_else(|| corrupted("facts"))?;
                 }
@@ -306,6 +329,14 @@ impl Manifest {
             if let Some(mut ledger) = change.ledger {
                 put_intervals(&mut transaction.open_table(INTERVALS)?, ledger.drain())?;
                 facts.insert(LEDGER, ledger.to_bytes().as_slice())?;
+            }
+            if !change.dropped.is_empty() {
+                for (table, cursor) in change.dropped {
+                    let last = state.dropped.entry(table).or_insert(cursor);
+                    *last = cursor.max(*last);
+                }
+                let all: Vec<(Table, Cursor)> = state.dropped.clone().into_iter().collect();
+                facts.insert(DROPPED, coded(&|out| all.put(out)).as_slice())?;
             }
             facts.insert(NEXT, coded(&|out| state.next.put(out)).as_slice())?;
             let mut next = notes.last()?.map_or(0, |(id, _)| id.value() + 1);

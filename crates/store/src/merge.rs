@@ -237,6 +237,7 @@ impl Out<'_> {
                 last.last = run.last;
                 last.from = last.from.min(run.from);
                 last.to = last.to.max(run.to);
+                last.channels |= run.channels;
             }
             _ => open.runs.push(Run { start: open.writer.rows(), rows: 0, ..run.clone() }),
         }

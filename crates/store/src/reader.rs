@@ -1,7 +1,9 @@
 //! Reads what is kept, wherever it stands: in files, in the log, in memory.
 
+mod book;
 mod range;
 
+pub use book::BookAt;
 pub use range::Range;
 
 use crate::disk::Host;

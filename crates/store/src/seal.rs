@@ -1,10 +1,11 @@
 //! From the log into files: what was logged is sorted by table, day and instrument, written, and named in the catalogue in
 //! one transaction, which also says up to where the log is no longer needed.
 
+use crate::books::{BookLane, Books, Fold};
 use crate::disk::Host;
 use crate::file::Writer;
 use crate::log::{Entry, Found, Reader};
-use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed};
+use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed, channel_bit};
 use crate::table::{Definitions, Rows, Table};
 use crate::{Result, when};
 use bus::Published;
@@ -59,7 +60,15 @@ pub struct SealReport {
 ///
 /// # Errors
 /// [`crate::Error`]; then the catalogue is as before, and what was written is deleted at the next start.
-pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
+pub(crate) fn seal(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<SealReport> {
+    let report = seal_with(manifest, books, to);
+    if report.is_err() {
+        books.forget();
+    }
+    report
+}
+
+fn seal_with(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<SealReport> {
     let sealed = manifest.state().sealed;
     let mut report = SealReport::default();
     if to <= sealed.segment {
@@ -71,6 +80,14 @@ pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
     let mut sealed = Sealed { segment: to, ..sealed };
     let mut notes = Vec::new();
     let mut ledger = manifest.ledger()?;
+    let before = manifest.state();
+    let files = crate::Reader::new(Arc::clone(manifest), None);
+    let load = |lane: &BookLane| {
+        files.book_in_files(&before, *lane).unwrap_or_else(|error| {
+            tracing::warn!(source = lane.source, %error, "a book has no checkpoints until its next snapshot");
+            Fold::default()
+        })
+    };
     for found in reader {
         let found = found?;
         ledger.found(&found);
@@ -79,10 +96,15 @@ pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
                 report.events += 1;
                 sealed.cursor = Some(published.cursor);
                 sealed.at = sealed.at.max(published.ts_pub);
-                let event = &published.event;
-                let part = (Table::of(&event.body), Date::of(when(event)));
-                let group = (event.instrument.id, event.source);
-                parts.entry(part).or_default().entry(group).or_default().push(published);
+                let checkpoint = books.on(&published, load);
+                let rows = [(Table::of(&published.event.body), Some(published)), (Table::BookCheckpoints, checkpoint)];
+                for (table, published) in rows {
+                    let Some(published) = published else { continue };
+                    let event = &published.event;
+                    let group = (event.instrument.id, event.source);
+                    let part = parts.entry((table, Date::of(when(event)))).or_default();
+                    part.entry(group).or_default().push(published);
+                }
                 continue;
             }
             Found::Entry(Entry::Lost(lost)) => {
@@ -97,6 +119,7 @@ pub(crate) fn seal(manifest: &Manifest, to: u64) -> Result<SealReport> {
             }
             Found::Torn(_) | Found::Closed(_) => continue,
         };
+        books.hole();
         report.faults.push(format!("{what}: {why}"));
         notes.push(Note { at: sealed.at, what: what.into(), table: "".into(), count, why: why.into() });
     }
@@ -145,6 +168,7 @@ fn write(
                 last: last.cursor,
                 from: times().min().unwrap_or_default(),
                 to: times().max().unwrap_or_default(),
+                channels: events.iter().fold(0, |all, published| all | channel_bit(published.event.channel)),
             });
         }
     }

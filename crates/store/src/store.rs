@@ -1,6 +1,7 @@
 //! The store of a platform: log, files and catalogue of one folder.
 
 use crate::archive::{Acked, Archive, Ended, words};
+use crate::books::Books;
 use crate::disk::Host;
 use crate::log::{Log, Opened};
 use crate::manifest::{Change, FileMeta, Manifest, Note};
@@ -65,7 +66,7 @@ impl Store {
         let files = state.files.len();
         let file_bytes = state.bytes();
         let shelf = Arc::new(Shelf::new(state.sealed, log.newest_ended()));
-        let keeper = Keeper { manifest, shelf, config: config.clone(), trash: VecDeque::new() };
+        let keeper = Keeper { manifest, shelf, config: config.clone(), books: Books::default(), trash: VecDeque::new() };
         Ok((Self { log, config, keeper }, OpenedStore { log: opened, files, file_bytes, newest, orphans }))
     }
 
@@ -196,6 +197,8 @@ struct Keeper {
     manifest: Arc<Manifest>,
     shelf: Arc<Shelf>,
     config: Config,
+    /// As of what is sealed.
+    books: Books,
     /// Files that are no longer named, by when they were.
     trash: VecDeque<(Instant, PathBuf)>,
 }
@@ -309,7 +312,7 @@ impl Keeper {
         if to <= self.shelf.sealed().segment {
             return Ok(None);
         }
-        let report = seal(&self.manifest, to)?;
+        let report = seal(&self.manifest, &mut self.books, to)?;
         self.shelf.seal(self.manifest.state().sealed);
         Ok(Some(Step::Sealed(report)))
     }
@@ -382,6 +385,7 @@ impl Keeper {
             let why = format!("{}: {why}", file.path).into();
             change.notes.push(Note { at: now, what: "dropped".into(), table, count, why });
             change.remove.push(file.id);
+            change.dropped.extend(file.runs.iter().map(|run| (file.table, run.last)).max());
             gone.push(file.path.clone());
         }
         if gone.is_empty() {

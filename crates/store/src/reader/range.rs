@@ -1,6 +1,7 @@
 //! Events of many files and of memory as one sequence in the order of the bus.
 
 use super::{Query, Reader};
+use crate::file::Opened;
 use crate::manifest::{FileMeta, Run, State};
 use crate::table::Reading;
 use crate::{Error, Result};
@@ -42,7 +43,8 @@ enum Rest {
 impl Range {
     pub(super) fn new(reader: Reader, query: Query, state: &State, fresh: Vec<Arc<Published>>) -> Self {
         let mut chains: BTreeMap<_, Vec<(Arc<FileMeta>, Run)>> = BTreeMap::new();
-        for file in state.files.values().filter(|file| query.tables.contains(&file.table)) {
+        let wanted = |file: &&Arc<FileMeta>| file.table.is_of_events() && query.tables.contains(&file.table);
+        for file in state.files.values().filter(wanted) {
             for run in file.runs.iter().filter(|run| query.wants_run(run)) {
                 let chain = chains.entry((file.table, run.instrument, run.source)).or_default();
                 chain.push((Arc::clone(file), run.clone()));
@@ -51,12 +53,23 @@ impl Range {
         let mut streams = vec![Stream { head: None, rest: Rest::Memory(fresh.into_iter()) }];
         let mut next = BinaryHeap::new();
         next.push(Reverse((Cursor { epoch: 0, number: 0 }, 0)));
-        for mut chain in chains.into_values() {
-            chain.sort_by_key(|(_, run)| run.first);
-            if let Some((_, run)) = chain.first() {
-                next.push(Reverse((run.first, streams.len())));
+        for mut runs in chains.into_values() {
+            runs.sort_by_key(|(_, run)| run.first);
+            // Around the end of a day events of both days come in turns: then their files are read side by side.
+            let mut chains: Vec<VecDeque<(Arc<FileMeta>, Run)>> = Vec::new();
+            for (file, run) in runs {
+                let ended = |chain: &&mut VecDeque<(_, Run)>| {
+                    chain.back().is_some_and(|(_, before)| before.last < run.first)
+                };
+                match chains.iter_mut().find(ended) {
+                    Some(chain) => chain.push_back((file, run)),
+                    None => chains.push(VecDeque::from([(file, run)])),
+                }
             }
-            streams.push(Stream { head: None, rest: Rest::Files { chain: chain.into(), open: None } });
+            for chain in chains {
+                next.extend(chain.front().map(|(_, run)| Reverse((run.first, streams.len()))));
+                streams.push(Stream { head: None, rest: Rest::Files { chain, open: None } });
+            }
         }
         let batch_rows = (AHEAD_ROWS / streams.len()).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
         Self { reader, query, streams, next, batch_rows }
@@ -141,7 +154,7 @@ impl Iterator for Range {
 }
 
 /// Reads the events of a run.
-struct RunReader {
+pub(super) struct RunReader {
     path: PathBuf,
     file: Arc<FileMeta>,
     definitions: Arc<crate::table::Definitions>,
@@ -162,11 +175,31 @@ impl RunReader {
         batch_rows: usize,
     ) -> Result<Self> {
         let opened = reader.file(file)?;
-        let path = reader.manifest.dir().join(&*file.path);
         let rows = opened.rows_between(run.start..run.start + run.rows, query.from, query.to);
-        let rows = opened.rows(&rows, batch_rows);
+        Self::with(reader, file, &opened, &rows, batch_rows)
+    }
+
+    /// Reads some rows of a run.
+    pub fn over(
+        reader: &Reader,
+        file: &Arc<FileMeta>,
+        opened: &Opened,
+        rows: &[std::ops::Range<u64>],
+    ) -> Result<Self> {
+        Self::with(reader, file, opened, rows, BATCH_ROWS_MAX)
+    }
+
+    fn with(
+        reader: &Reader,
+        file: &Arc<FileMeta>,
+        opened: &Opened,
+        rows: &[std::ops::Range<u64>],
+        batch_rows: usize,
+    ) -> Result<Self> {
+        let path = reader.manifest.dir().join(&*file.path);
+        let rows = opened.rows(rows, batch_rows);
         let rows = rows.map_err(|e| Error::Damaged { path: path.clone(), what: e.to_string() })?;
-        let (definitions, file) = (opened.definitions, Arc::clone(file));
+        let (definitions, file) = (Arc::clone(&opened.definitions), Arc::clone(file));
         Ok(Self { path, file, definitions, rows, batch: None, reading: None, row: 0, more: true })
     }
 
@@ -197,7 +230,7 @@ impl RunReader {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Published>> {
+    pub fn next(&mut self) -> Result<Option<Published>> {
         loop {
             if let Some(reading) = self.reading.as_ref().filter(|reading| self.row < reading.len()) {
                 let end = reading.end(self.row);

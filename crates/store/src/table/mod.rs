@@ -196,20 +196,30 @@ impl Layout {
 }
 
 macro_rules! tables {
-    ($($table:ident $name:literal $form:ty, $body:pat => $it:expr, |$made:ident| $make:expr;)+) => {
-        /// A table of events.
+    (
+        $($table:ident $name:literal $form:ty, $body:pat => $it:expr, |$made:ident| $make:expr;)+
+        + $($extra:ident $extra_name:literal as $like:ident;)+
+    ) => {
+        /// A table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Table {
-            $(#[doc = concat!("`", $name, "`")] $table),+
+            $(#[doc = concat!("`", $name, "`")] $table,)+
+            $(#[doc = concat!("`", $extra_name, "`: no events, but what is computed from them when they are sealed")] $extra),+
         }
 
         impl Table {
-            /// Every table.
+            /// Every table of events; each kind of event has one.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$table),+];
+
+            /// The tables of what is computed from events.
+            pub const COMPUTED: [Self; [$($extra_name),+].len()] = [$(Self::$extra),+];
 
             /// Its name in SQL, in paths and in messages.
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$table => $name),+ }
+                match self {
+                    $(Self::$table => $name,)+
+                    $(Self::$extra => $extra_name),+
+                }
             }
 
             /// The table of an event.
@@ -219,12 +229,13 @@ macro_rules! tables {
             }
 
             fn layout(self) -> &'static Layout {
-                match self {$(
-                    Self::$table => {
+                match self {
+                    $(Self::$table => {
                         static LAYOUT: LazyLock<Layout> = LazyLock::new(Layout::of::<$form>);
                         &LAYOUT
-                    }
-                )+}
+                    })+
+                    $(Self::$extra => Self::$like.layout()),+
+                }
             }
         }
 
@@ -238,6 +249,7 @@ macro_rules! tables {
                     let $made: $form = reading.take(from, to, scales)?;
                     Some($make)
                 })+
+                $(Table::$extra => take_body(Table::$like, reading, from, to, scales)),+
             }
         }
     };
@@ -271,12 +283,19 @@ tables! {
     Instruments "instruments" Definition, Body::Instrument => &Definition, |_it| Body::Instrument;
     Lanes "lanes" model::LaneFact, Body::Lane(it) => it, |it| Body::Lane(it);
     Links "links" model::LinkFact, Body::Link(it) => it, |it| Body::Link(it);
+    +
+    BookCheckpoints "book_checkpoints" as BookSnapshots;
 }
 
 impl Table {
     /// The table of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|table| table.name() == name)
+        Self::ALL.into_iter().chain(Self::COMPUTED).find(|table| table.name() == name)
+    }
+
+    /// Whether its rows are events.
+    pub fn is_of_events(self) -> bool {
+        !Self::COMPUTED.contains(&self)
     }
 
     /// Its columns as Arrow calls them.
