@@ -102,9 +102,10 @@ fn the_tapes_of_a_source_are_one_chain_over_files_restarts_and_days() {
     let dir = tempfile::tempdir().unwrap();
     for life in 0..3_i64 {
         let mut writer = writer(dir.path(), |config| config.rotate_bytes = 700);
-        writer.append(Ts(BEGIN + life), 0, Entry::Connect { url: URL }).unwrap();
+        let begin = BEGIN + life * 4_000_000_000;
+        writer.append(Ts(begin), 0, Entry::Connect { url: URL }).unwrap();
         for n in 0..300_u64 {
-            let ts = Ts(BEGIN + life * 4_000_000_000 + n as i64 * 10_000_000);
+            let ts = Ts(begin + n as i64 * 10_000_000);
             writer.append(ts, 0, Entry::Frame { bytes: &frame(n * n), binary: true }).unwrap();
         }
         writer.flush().unwrap();

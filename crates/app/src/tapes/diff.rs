@@ -31,9 +31,9 @@ pub fn run(args: &Args) -> Result<u8> {
     let (a, b) = (files(&args.a)?, files(&args.b)?);
     let all = tape::compare([&a, &b], HASHES_MAX)?;
     let [of_a, of_b] = &all.chains;
-    let sound = [of_a, of_b].iter().all(|chains| {
-        faults(chains).is_empty() && !seams(chains).iter().any(|(wrong, _)| *wrong)
-    });
+    let sound = [of_a, of_b]
+        .iter()
+        .all(|chains| faults(chains).is_empty() && !seams(chains).iter().any(|(wrong, _)| *wrong));
     let same = all.is_same();
     if args.json {
         println!("{}", json(&all, same, sound));
@@ -56,13 +56,12 @@ fn json(all: &Comparison, same: bool, sound: bool) -> Value {
 }
 
 fn stream((source, address): &Stream, shares: &Shares) -> Value {
-    let root = |root: &Option<Root>| root.map(|root| json!({ "frames": root.frames, "root": hex(&root.hash) }));
+    let root =
+        |root: &Option<Root>| root.map(|root| json!({ "frames": root.frames, "root": hex(&root.hash) }));
     let days: Vec<Value> = shares
         .days
         .iter()
-        .map(|(date, [a, b])| {
-            json!({ "day": date.to_string(), "a": root(a), "b": root(b), "same": a == b })
-        })
+        .map(|(date, [a, b])| json!({ "day": date.to_string(), "a": root(a), "b": root(b), "same": a == b }))
         .collect();
     let named = |named: &Vec<Named>| named.iter().map(frame).collect::<Vec<_>>();
     let [a, b] = &shares.named;
@@ -100,13 +99,17 @@ fn print(all: &Comparison, same: bool) {
     table.print();
     for ((source, address), shares) in &all.streams {
         let [only_a, only_b] = shares.only;
-        println!("{source} {address}: {} frames in both, {only_a} only in A, {only_b} only in B", shares.both);
+        println!(
+            "{source} {address}: {} frames in both, {only_a} only in A, {only_b} only in B",
+            shares.both
+        );
         let when = |span: Option<(Ts, Ts)>| {
             span.map_or("nothing".to_owned(), |(first, last)| format!("{} to {}", shown(first), shown(last)))
         };
         let [a, b] = shares.span.map(when);
         println!("  A {a}\n  B {b}");
-        for (word, count, named) in [("A", only_a, shares.named.first()), ("B", only_b, shares.named.last())] {
+        for (word, count, named) in [("A", only_a, shares.named.first()), ("B", only_b, shares.named.last())]
+        {
             for Named { ts, conn, times, copy, begin, .. } in named.into_iter().flatten() {
                 let more = if *copy { " (a further copy)" } else { "" };
                 let word = paint(&format!("only in {word}:"), "33");

@@ -12,7 +12,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    Ok(tape::all(path)?.into_iter().map(|tape| tape.path).collect())
+    let all = tape::all(path)?;
+    if all.is_empty() {
+        return Err(tape::Error::NoTapes { path: path.to_owned() }.into());
+    }
+    Ok(all.into_iter().map(|tape| tape.path).collect())
 }
 
 /// Whether a path is a tape, or a folder with tapes.
@@ -43,7 +47,9 @@ fn seams(chains: &[Chain]) -> Vec<(bool, String)> {
         match after.follows(before) {
             Some(true) => {}
             Some(false) => {
-                let words = format!("`{after_is}` follows another tape than `{before_is}`: one is missing or changed");
+                let words = format!(
+                    "`{after_is}` follows another tape than `{before_is}`: one is missing or changed"
+                );
                 seams.push((true, words));
             }
             None => seams.push((false, format!("nothing ties `{after_is}` to `{before_is}`"))),

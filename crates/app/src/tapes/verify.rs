@@ -13,7 +13,8 @@ use tape::Chain;
 /// # Errors
 /// Where the folder or a file cannot be read, or a file is no recording.
 pub fn run(path: &Path, as_json: bool) -> Result<u8> {
-    let chains: Vec<Chain> = files(path)?.iter().map(|file| Chain::read(file)).collect::<tape::Result<_>>()?;
+    let chains: Vec<Chain> =
+        files(path)?.iter().map(|file| Chain::read(file)).collect::<tape::Result<_>>()?;
     let (faults, seams) = (faults(&chains), seams(&chains));
     let right = faults.is_empty() && !seams.iter().any(|(wrong, _)| *wrong);
     if as_json {
@@ -23,7 +24,10 @@ pub fn run(path: &Path, as_json: bool) -> Result<u8> {
     } else {
         print(&chains);
         for (wrong, words) in &seams {
-            println!("{} {words}", paint(if *wrong { "broken:" } else { "note:" }, if *wrong { "31" } else { "33" }));
+            println!(
+                "{} {words}",
+                paint(if *wrong { "broken:" } else { "note:" }, if *wrong { "31" } else { "33" })
+            );
         }
         for fault in &faults {
             println!("{} {fault}", paint("damaged:", "31"));
@@ -58,7 +62,8 @@ pub(super) fn file(chain: &Chain) -> Value {
 fn print(chains: &[Chain]) {
     let mut table = Table::new(&["tape", "source", "day", "records", "end of the day's chain"]);
     for chain in chains {
-        let name = chain.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name =
+            chain.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let source = chain.about.as_ref().map_or("-", |about| about.source.as_str());
         for (date, day) in &chain.days {
             table.row(vec![
