@@ -22,6 +22,8 @@
 //! A Level-2 log has times of day and no day: that is the last date of eight digits in the file's name or, where it has
 //! none, in the nearest folder's that has one; 1970-01-01 where none has.
 //!
+//! Our tapes are chained by block: [`Chain`] holds one against itself, [`compare()`] two sets of them against each other.
+//!
 //! All calls block, and none reads a clock.
 
 mod block;
