@@ -131,7 +131,8 @@ pub fn compare(sides: [&[PathBuf]; 2], max: usize) -> Result<Comparison> {
         ids.insert(stream.clone(), ids.len() as u32);
     }
     let mut bits = frames.div_ceil(max as u64).next_power_of_two().trailing_zeros();
-    while !all.hashes(sides, &ids, bits, max)? {
+    let room = usize::try_from(frames).map_or(max, |frames| frames.min(max));
+    while !all.hashes(sides, &ids, bits, (max, room))? {
         bits += 1;
     }
     all.name(sides)?;
@@ -173,12 +174,12 @@ impl Comparison {
         sides: [&[PathBuf]; 2],
         ids: &BTreeMap<Stream, u32>,
         bits: u32,
-        max: usize,
+        (max, room): (usize, usize),
     ) -> Result<bool> {
         let mut found: Vec<Shares> = self.streams.values().cloned().collect();
         let mut roots = Roots::new();
         for part in 0..1_u64 << bits {
-            let mut held: Vec<Held> = Vec::new();
+            let mut held: Vec<Held> = Vec::with_capacity(room);
             let mut full = false;
             for (side, paths) in sides.into_iter().enumerate() {
                 for path in paths {

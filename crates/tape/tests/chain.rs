@@ -142,7 +142,7 @@ fn a_tape_of_the_version_before_still_reads_and_has_no_chain() {
     assert!(chain.fault.is_none());
     assert_eq!((chain.version, chain.end), (1, None));
     assert_eq!(chain.days.values().map(|day| day.records).sum::<u64>(), 44);
-    let compared = compare([&[path.clone()], &[path]], 1_000).unwrap();
+    let compared = compare([std::slice::from_ref(&path), std::slice::from_ref(&path)], 1_000).unwrap();
     let shares = &compared.streams[&("demo".into(), "wss://a.example/ws".into())];
     assert_eq!((shares.both, shares.only), (40, [0, 0]));
 }
@@ -242,7 +242,7 @@ proptest! {
                 prop_assert_eq!(begins.len(), tape::NAMED_MAX);
             }
         }
-        for (_, day) in &shares.days {
+        for day in shares.days.values() {
             // What is in one day is the same where nothing differs: all of these tapes lie before midnight.
             prop_assert_eq!(day[0] == day[1], compared.is_same());
         }
