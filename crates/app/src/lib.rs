@@ -12,5 +12,6 @@ pub mod soak;
 pub mod sources;
 pub mod status;
 pub mod subscriptions;
+pub mod tapes;
 pub mod term;
 pub mod topology;

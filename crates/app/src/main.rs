@@ -4,7 +4,7 @@ use app::config::{self, Config};
 use app::error::{self, Error, Result};
 use app::events::{compact, coverage, export, verify};
 use app::history::{backfill, import};
-use app::{demo, quotes, replay, simulate, soak, status, subscriptions, topology};
+use app::{demo, quotes, replay, simulate, soak, status, subscriptions, tapes, topology};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +31,8 @@ enum Command {
     Sim(simulate::Args),
     /// Replay recordings through the same code that live connections use.
     Replay(replay::Args),
+    /// Hold the tapes of two recorders against each other: which frames one has and the other lacks.
+    Diff(tapes::diff::Args),
     /// As `run`, with every raw frame kept as a tape.
     Record(RunArgs),
     /// Ask a running platform how every source and lane is doing.
@@ -136,6 +138,7 @@ fn carry_out(command: Command) -> Result<u8> {
         Command::Export(args) => export::run(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Diff(args) => tapes::diff::run(&args),
         Command::Config { what } => configure(what),
         Command::Soak(args) => soak::run(&args),
     }

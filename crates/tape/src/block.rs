@@ -2,21 +2,25 @@
 //!
 //! ```text
 //! file    = "QXTAPE\x1a\n"  version:u16  length:u32  head[length]  crc32(head):u32  block*
-//! head    = created:i64 (ns)  source:text  hosts:varint  host:text*        text = length:varint utf8
-//! block   = "QXBK"  packed:u32  raw:u32  records:u32  first:i64 (ns)  crc32:u32  zstd[packed]
-//! zstd    = record*, `raw` bytes and `records` records; crc32 is over packed … first and zstd
+//! head    = created:i64 (ns)  source:text  hosts:varint  host:text*  before[32]     text = length:varint utf8
+//! block   = "QXBK"  packed:u32  raw:u32  records:u32  first:i64 (ns)  crc32:u32  link[32]  zstd[packed]
+//! zstd    = record*, `raw` bytes and `records` records; crc32 is over packed … first, link and zstd
 //! record  = tag:u8  conn:varint  zigzag(ts - ts of the record before, or first):varint  fields
 //! ```
 //!
 //! Tags and fields: 1 connect (url:text), 2 sent (bytes), 3 text frame (bytes), 4 binary frame (bytes), 5 reply without
 //! URL (status:varint bytes), 6 reply (url:text status:varint bytes), 7 closed (why:text); bytes = length:varint data.
+//!
+//! `before` and `link` are the chain (see `chain.rs`); zeros where there is no tape before. A block is of one UTC day.
+//! Version 1 is the same without them, and without the rule about days.
 
+use crate::chain::{self, Hash};
 use crate::writer::Entry;
 use crate::{About, Kind, RECORD_BYTES_MAX, Record};
 use model::Ts;
 
 pub(crate) const MAGIC: &[u8; 8] = b"QXTAPE\x1a\n";
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 pub(crate) const BLOCK_MAGIC: &[u8; 4] = b"QXBK";
 pub(crate) const BLOCK_HEAD_BYTES: usize = 28;
 /// The longest that a block is before compression: one longest record, or a small overshoot.
@@ -24,29 +28,32 @@ pub(crate) const BLOCK_RAW_MAX: usize = RECORD_BYTES_MAX + (64 << 10);
 /// Longer heads of files are damage.
 pub(crate) const HEAD_BYTES_MAX: usize = 1 << 20;
 
-/// The first bytes of a tape.
-pub(crate) fn file_head(about: &About) -> Vec<u8> {
+/// The first bytes of a tape, and with what its chain begins.
+pub(crate) fn file_head(about: &About) -> (Vec<u8>, Hash) {
     let mut head = about.created.0.to_le_bytes().to_vec();
     put_bytes(about.source.as_bytes(), &mut head);
     put_varint(about.hosts.len() as u64, &mut head);
     for host in &about.hosts {
         put_bytes(host.as_bytes(), &mut head);
     }
+    head.extend(about.before.unwrap_or_default());
     let mut out = MAGIC.to_vec();
     out.extend(VERSION.to_le_bytes());
     out.extend((head.len() as u32).to_le_bytes());
     out.extend(&head);
     out.extend(crc32fast::hash(&head).to_le_bytes());
-    out
+    (out, chain::begin(&head))
 }
 
 /// What a file says about itself.
-pub(crate) fn parse_head(mut head: &[u8]) -> Option<About> {
+pub(crate) fn parse_head(mut head: &[u8], version: u16) -> Option<About> {
     let (created, rest) = head.split_first_chunk::<8>()?;
     head = rest;
     let source = take_text(&mut head)?;
     let hosts = (0..take_varint(&mut head)?).map(|_| take_text(&mut head)).collect::<Option<_>>()?;
-    Some(About { source, hosts, created: Ts(i64::from_le_bytes(*created)) })
+    let before = if version == 1 { Hash::default() } else { Hash::try_from(head).ok()? };
+    let before = (before != Hash::default()).then_some(before);
+    Some(About { source, hosts, created: Ts(i64::from_le_bytes(*created)), before })
 }
 
 /// The head of a block.
@@ -57,12 +64,14 @@ pub(crate) struct BlockHead {
     pub records: u32,
     pub first: Ts,
     pub crc: u32,
+    /// `None` in version 1.
+    pub link: Option<Hash>,
 }
 
 impl BlockHead {
     /// The head with its checksum over itself and the compressed bytes.
-    pub fn sealed(packed: &[u8], raw: u32, records: u32, first: Ts) -> Self {
-        let mut head = Self { packed: packed.len() as u32, raw, records, first, crc: 0 };
+    pub fn sealed(packed: &[u8], raw: u32, records: u32, first: Ts, link: Hash) -> Self {
+        let mut head = Self { packed: packed.len() as u32, raw, records, first, crc: 0, link: Some(link) };
         head.crc = head.checksum(packed);
         head
     }
@@ -71,10 +80,12 @@ impl BlockHead {
         let bytes = self.bytes();
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(bytes.get(4..24).unwrap_or_default());
+        hasher.update(self.link.as_ref().map_or(&[], Hash::as_slice));
         hasher.update(packed);
         hasher.finalize()
     }
 
+    /// The head but for its link.
     pub fn bytes(&self) -> [u8; BLOCK_HEAD_BYTES] {
         let mut out = [0; BLOCK_HEAD_BYTES];
         let fields = BLOCK_MAGIC
@@ -89,6 +100,7 @@ impl BlockHead {
         out
     }
 
+    /// The head but for its link.
     pub fn parse(bytes: &[u8; BLOCK_HEAD_BYTES]) -> Option<Self> {
         let rest = bytes.strip_prefix(BLOCK_MAGIC)?;
         let (packed, rest) = rest.split_first_chunk()?;
@@ -102,6 +114,7 @@ impl BlockHead {
             records: u32::from_le_bytes(*records),
             first: Ts(i64::from_le_bytes(*first)),
             crc: u32::from_le_bytes(*crc),
+            link: None,
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::block::{
     BLOCK_HEAD_BYTES, BLOCK_RAW_MAX, BlockHead, HEAD_BYTES_MAX, MAGIC, VERSION, parse_head, take_record,
 };
+use crate::chain::{self, Hash};
 use crate::error::{Damage, Place};
 use crate::input::Input;
 use crate::{About, Kind, Record};
@@ -23,6 +24,11 @@ pub(crate) struct BlockReader {
     end: u64,
     begun: bool,
     about: Option<About>,
+    version: u16,
+    /// Whether blocks are held against the chain.
+    pub checked: bool,
+    /// The link of the block in hand, or with what the chain begins; `None` in version 1.
+    link: Option<Hash>,
 }
 
 impl BlockReader {
@@ -39,11 +45,22 @@ impl BlockReader {
             end: 0,
             begun: false,
             about: None,
+            version: 0,
+            checked: false,
+            link: None,
         }
     }
 
     pub fn about(&self) -> Option<&About> {
         self.about.as_ref()
+    }
+
+    pub const fn version(&self) -> u16 {
+        self.version
+    }
+
+    pub const fn link(&self) -> Option<Hash> {
+        self.link
     }
 
     pub fn read(&mut self) -> Result<Option<Record>, Damage> {
@@ -76,9 +93,10 @@ impl BlockReader {
             }
             _ => (0, 0),
         };
-        if version != VERSION {
-            return Err(self.damage(format!("the tape is of version {version}; known is {VERSION}")));
+        if !(1..=VERSION).contains(&version) {
+            return Err(self.damage(format!("the tape is of version {version}; known are 1 to {VERSION}")));
         }
+        self.version = version;
         if length > HEAD_BYTES_MAX {
             return Err(self.damage("the length of the file's head is absurd"));
         }
@@ -88,18 +106,32 @@ impl BlockReader {
         if u32::from_le_bytes(crc) != crc32fast::hash(&self.packed) {
             return Err(self.damage("the checksum of the file's head does not match"));
         }
-        let about = parse_head(&self.packed).ok_or_else(|| self.damage("the file's head makes no sense"))?;
+        let about = parse_head(&self.packed, version);
+        let about = about.ok_or_else(|| self.damage("the file's head makes no sense"))?;
+        self.link = (version > 1).then(|| chain::begin(&self.packed));
         let kind = Kind::Header { source: Some(about.source.clone()) };
         let ts = about.created;
         self.about = Some(about);
         Ok(Record { ts, conn: 0, kind })
     }
 
-    /// Takes the next block into hand; false at the end of the file.
-    fn block(&mut self) -> Result<bool, Damage> {
+    /// Passes over the next block, whose checksum it holds; false at the end of what does.
+    pub fn skip(&mut self) -> bool {
+        let Ok(Some(head)) = self.packed() else { return false };
+        self.link = head.link;
+        true
+    }
+
+    /// Reads the next block, still compressed; `None` at the end of the file.
+    fn packed(&mut self) -> Result<Option<BlockHead>, Damage> {
         self.start = self.end;
-        let Some(bytes) = self.exactly::<BLOCK_HEAD_BYTES>("a block's head")? else { return Ok(false) };
-        let head = BlockHead::parse(&bytes).ok_or_else(|| self.damage("no block begins here"))?;
+        let Some(bytes) = self.exactly::<BLOCK_HEAD_BYTES>("a block's head")? else { return Ok(None) };
+        let mut head = BlockHead::parse(&bytes).ok_or_else(|| self.damage("no block begins here"))?;
+        if self.version > 1 {
+            let link = self.exactly("a block's head")?;
+            head.link =
+                Some(link.ok_or_else(|| self.damage("a block's head is cut short: its link is missing"))?);
+        }
         let raw_bytes = head.raw as usize;
         if raw_bytes > BLOCK_RAW_MAX || head.packed as usize > zstd::zstd_safe::compress_bound(raw_bytes) {
             return Err(self.damage("a block's length is absurd"));
@@ -108,6 +140,13 @@ impl BlockReader {
         if head.checksum(&self.packed) != head.crc {
             return Err(self.damage("a block's checksum does not match"));
         }
+        Ok(Some(head))
+    }
+
+    /// Takes the next block into hand; false at the end of the file.
+    fn block(&mut self) -> Result<bool, Damage> {
+        let Some(head) = self.packed()? else { return Ok(false) };
+        let raw_bytes = head.raw as usize;
         self.raw.clear();
         self.raw.reserve(raw_bytes);
         let result = match self.decompressor.take() {
@@ -121,6 +160,12 @@ impl BlockReader {
         if self.raw.len() != raw_bytes || head.records == 0 {
             return Err(self.damage("a block is not as long as its head says"));
         }
+        if let (true, Some(before), Some(link)) = (self.checked, self.link, head.link)
+            && link != chain::link(&before, head.records, head.first, &self.raw)
+        {
+            return Err(self.damage("the chain is broken: this is not the block that was written here"));
+        }
+        self.link = head.link;
         (self.taken, self.left, self.last) = (0, head.records, head.first);
         Ok(true)
     }

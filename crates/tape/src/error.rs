@@ -56,6 +56,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// There is no tape in the folder.
+    #[error("no tape is in `{path}`")]
+    NoTapes {
+        /// The folder.
+        path: PathBuf,
+    },
     /// An old tape cannot be deleted to make room. The block in hand is lost.
     #[error("failed to delete tape `{path}`, {records} records are lost")]
     Delete {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use model::Ts;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const ENDING: &str = ".tape";
@@ -34,6 +35,25 @@ pub fn tapes(dir: &Path, source: &str) -> Result<Vec<Tape>> {
     }
     found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     Ok(found.into_iter().map(|(_, tape)| tape).collect())
+}
+
+/// All tapes of a folder by their names: by source, of each the oldest first.
+///
+/// # Errors
+/// [`Error::ListFolder`].
+pub fn all(dir: &Path) -> Result<Vec<Tape>> {
+    let list = |e| Error::ListFolder { path: dir.to_owned(), source: e };
+    let mut sources = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).map_err(list)? {
+        let name = entry.map_err(list)?.file_name();
+        let source = name.to_str().and_then(|name| name.strip_suffix(ENDING)?.rsplitn(3, '-').nth(2));
+        sources.extend(source.map(str::to_owned));
+    }
+    let mut found = Vec::new();
+    for source in sources {
+        found.extend(tapes(dir, &source)?);
+    }
+    Ok(found)
 }
 
 /// `<source>-<yyyymmddThhmmss.mmm>-<n>.tape`

@@ -22,10 +22,14 @@
 //! A Level-2 log has times of day and no day: that is the last date of eight digits in the file's name or, where it has
 //! none, in the nearest folder's that has one; 1970-01-01 where none has.
 //!
+//! Our tapes are chained by block: [`Chain`] holds one against itself, [`compare()`] two sets of them against each other.
+//!
 //! All calls block, and none reads a clock.
 
 mod block;
 mod blocks;
+mod chain;
+mod compare;
 mod config;
 mod error;
 mod folder;
@@ -38,9 +42,11 @@ mod reader;
 mod text;
 mod writer;
 
+pub use chain::{Chain, Day, Hash, content};
+pub use compare::{Comparison, HASHES_MAX, NAMED_MAX, Named, Root, Shares, Stream, compare};
 pub use config::Config;
 pub use error::{Error, Place, Result};
-pub use folder::{Tape, tapes};
+pub use folder::{Tape, all, tapes};
 pub use reader::{Format, Reader};
 pub use writer::{Entry, Report, Writer};
 
@@ -62,6 +68,8 @@ pub struct About {
     pub hosts: Vec<String>,
     /// When the file was begun.
     pub created: Ts,
+    /// The end of the chain of the tape before; `None` where this one began anew, and in version 1.
+    pub before: Option<Hash>,
 }
 
 /// Something that happened on a connection.

@@ -6,7 +6,7 @@ use crate::error::{Damage, Error, Result};
 use crate::input::Input;
 use crate::lines::Lines;
 use crate::text::TextReader;
-use crate::{About, Record, hft, jsonl, log, text};
+use crate::{About, Hash, Record, hft, jsonl, log, text};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -95,6 +95,25 @@ impl Reader {
             Form::Samples(..) => Some(Format::Samples),
             Form::Ended => None,
         }
+    }
+
+    /// Holds the blocks of one of our tapes against their chain, from the next one on.
+    pub fn check(&mut self) {
+        if let Form::Tape(blocks) = &mut self.form {
+            blocks.checked = true;
+        }
+    }
+
+    /// The version of one of our tapes; 0 before its first record was read. `None` for all else, and at the end.
+    pub fn version(&self) -> Option<u16> {
+        let Form::Tape(blocks) = &self.form else { return None };
+        Some(blocks.version())
+    }
+
+    /// The link of the block that the last record was in; `None` in tapes of version 1, of all else, and at the end.
+    pub fn link(&self) -> Option<Hash> {
+        let Form::Tape(blocks) = &self.form else { return None };
+        blocks.link()
     }
 
     /// What one of our tapes says about itself; `None` before its first record was read, and of all else.

@@ -1,11 +1,12 @@
 //! Writes tapes.
 
-use crate::block::{BlockHead, file_head, put_record};
+use crate::block::{BLOCK_HEAD_BYTES, BlockHead, file_head, put_record};
+use crate::chain::{self, Hash};
 use crate::config::{BLOCK_BYTES_MAX, BLOCK_BYTES_MIN};
 use crate::error::{Error, Result};
 use crate::folder::{Tape, name, tapes};
 use crate::{About, Config, RECORD_BYTES_MAX};
-use model::Ts;
+use model::{Date, Ts};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::File;
@@ -94,6 +95,8 @@ pub struct Writer {
     files_begun: u64,
     /// The files before the one in hand, oldest first.
     kept: VecDeque<Tape>,
+    /// The end of the chain: the link of the last block that was written.
+    chain: Option<Hash>,
     /// The connections that were open when the block began, and what became of them within it.
     open: BTreeMap<u32, Box<str>>,
     changes: Vec<(u32, Option<Box<str>>)>,
@@ -115,12 +118,14 @@ impl Writer {
         config.block_bytes = config.block_bytes.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
         let dir = &config.dir;
         std::fs::create_dir_all(dir).map_err(|source| Error::MakeFolder { path: dir.clone(), source })?;
-        let kept = tapes(dir, source)?.into();
+        let kept: VecDeque<Tape> = tapes(dir, source)?.into();
+        // A chain that cannot be continued begins anew: to record goes before.
+        let chain = kept.back().and_then(|tape| chain::end(&tape.path));
         let level = config.level;
         let compressor = Compressor::new(level).map_err(|source| Error::Compressor { level, source })?;
         let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
         Ok(Self {
-            about: About { source: source.to_owned(), hosts, created: Ts::default() },
+            about: About { source: source.to_owned(), hosts, created: Ts::default(), before: None },
             compressor,
             raw: Vec::with_capacity(config.block_bytes),
             records: 0,
@@ -131,6 +136,7 @@ impl Writer {
             file: None,
             files_begun: 0,
             kept,
+            chain,
             open: BTreeMap::new(),
             changes: Vec::new(),
             config,
@@ -148,7 +154,9 @@ impl Writer {
             return Err(Error::TooLong { bytes: length });
         }
         let full = self.raw.len() + length > self.config.block_bytes;
-        let result = if full { self.flush() } else { Ok(Report::default()) };
+        // A block is of one UTC day, so that the chain has an end for each.
+        let next_day = self.records > 0 && Date::of(ts) != Date::of(self.first);
+        let result = if full || next_day { self.flush() } else { Ok(Report::default()) };
         if self.records == 0 {
             (self.first, self.last) = (ts, ts);
         }
@@ -174,22 +182,28 @@ impl Writer {
         let mut report =
             Report { records: self.records, raw_bytes: self.raw.len() as u64, ..Report::default() };
         self.out.clear();
-        let mut result = self.compress();
+        let mut result = compress(&mut self.compressor, &self.raw, &mut self.packed);
         let limit = self.config.rotate_bytes.min(self.config.total_bytes_max / 2);
-        let length = self.out.len() as u64;
+        let length = (BLOCK_HEAD_BYTES + size_of::<Hash>() + self.packed.len()) as u64;
         let rotate = self.file.as_ref().is_none_or(|file| {
             file.bytes + length > limit
                 || self.first.ms_since(file.begun) >= i64::try_from(self.config.rotate_ms).unwrap_or(i64::MAX)
         });
+        let mut link = self.chain;
         if result.is_ok() && rotate {
             self.retire();
-            result = self.prefix();
+            result = self.prefix().map(|begun| link = Some(begun));
         }
         if let Err(source) = result {
             let (path, records) = (self.path(), self.clear());
             return Err(Error::Write { path, records, source });
         }
+        let link = chain::link(&link.unwrap_or_default(), self.records, self.first, &self.raw);
+        seal(&self.packed, self.raw.len(), self.records, self.first, link, &mut self.out);
         let result = self.store(rotate, &mut report);
+        if result.is_ok() {
+            self.chain = Some(link);
+        }
         self.clear();
         result.map(|()| report)
     }
@@ -234,27 +248,22 @@ impl Writer {
         self.file.as_ref().map_or_else(|| self.config.dir.clone(), |file| file.path.clone())
     }
 
-    /// Appends the block in hand to `out`.
-    fn compress(&mut self) -> io::Result<()> {
-        let (records, first) = (self.records, self.first);
-        block(&mut self.compressor, &self.raw, records, first, &mut self.packed, &mut self.out)
-    }
-
-    /// Puts before the block in `out` what a new file begins with.
-    fn prefix(&mut self) -> io::Result<()> {
-        self.about.created = self.first;
-        let mut begin = file_head(&self.about);
+    /// Puts into `out` what a new file begins with; gives the chain up to there.
+    fn prefix(&mut self) -> io::Result<Hash> {
+        (self.about.created, self.about.before) = (self.first, self.chain);
+        let (head, mut link) = file_head(&self.about);
+        self.out.extend(head);
         let mut raw = Vec::new();
         for (conn, url) in &self.open {
             put_record(self.first, *conn, &Entry::Connect { url }, self.first, &mut raw);
         }
         if !raw.is_empty() {
-            let records = self.open.len() as u32;
-            block(&mut self.compressor, &raw, records, self.first, &mut self.packed, &mut begin)?;
+            let (records, mut packed) = (self.open.len() as u32, Vec::new());
+            compress(&mut self.compressor, &raw, &mut packed)?;
+            link = chain::link(&link, records, self.first, &raw);
+            seal(&packed, raw.len(), records, self.first, link, &mut self.out);
         }
-        begin.append(&mut self.out);
-        self.out = begin;
-        Ok(())
+        Ok(link)
     }
 
     /// Ends the file in hand.
@@ -343,19 +352,17 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// Appends `raw` as a block to `out`.
-fn block(
-    compressor: &mut Compressor<'static>,
-    raw: &[u8],
-    records: u32,
-    first: Ts,
-    packed: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
+/// Compresses the records of a block.
+fn compress(compressor: &mut Compressor<'static>, raw: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
     packed.clear();
     packed.reserve(zstd::zstd_safe::compress_bound(raw.len()));
     compressor.compress_to_buffer(raw, packed)?;
-    out.extend(BlockHead::sealed(packed, raw.len() as u32, records, first).bytes());
-    out.extend_from_slice(packed);
     Ok(())
+}
+
+/// Appends a block to `out`.
+fn seal(packed: &[u8], raw: usize, records: u32, first: Ts, link: Hash, out: &mut Vec<u8>) {
+    out.extend(BlockHead::sealed(packed, raw as u32, records, first, link).bytes());
+    out.extend(link);
+    out.extend_from_slice(packed);
 }

@@ -1,9 +1,10 @@
-//! `qingxi verify`: reads every byte of log and files, and says what is there and what is not.
+//! `qingxi verify`: reads every byte of log and files, or of tapes, and says what is there and what is not.
 
 use super::log_reader;
 use crate::error::Result;
 use crate::history::shown;
 use crate::replay::{RIGHT, WRONG};
+use crate::tapes;
 use crate::term::{Cell, Table, paint};
 use bus::Cursor;
 use model::Ts;
@@ -16,10 +17,11 @@ use store::{FileCheck, Note, Reader};
 /// How many damages, holes and losses are shown each; all are counted.
 const SHOWN_MAX: usize = 100;
 
-/// Reads what is kept, log and files: checksums, order, continuity. Exit code 1 where something is damaged or missing.
+/// Reads what is kept, log and files: checksums, order, continuity. Of tapes: checksums and the chain of their blocks. Exit
+/// code 1 where something is damaged or missing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The folder, as in `store.dir`. It may be in use.
+    /// The folder, as in `store.dir`; or a tape, or a folder of tapes. It may be in use.
     dir: PathBuf,
     /// Prints the report as JSON.
     #[arg(long)]
@@ -209,6 +211,9 @@ fn show(all: &mut Vec<Value>, what: Value) {
 /// # Errors
 /// Where the folder or a file cannot be read.
 pub fn run(args: &Args) -> Result<u8> {
+    if tapes::are_at(&args.dir) {
+        return tapes::verify::run(&args.dir, args.json);
+    }
     let mut reader = log_reader(&args.dir)?;
     let mut report = Report::default();
     for found in &mut reader {

@@ -85,6 +85,7 @@ pub(super) fn on_gap(lane: &mut Lane, gap: &Gap, at: Place, links: &[Link]) {
     if lane.is_book() {
         lane.seq = None;
     }
+    lane.around = (gap.from_seq, gap.to_seq);
     if let Some(open) = lane.open().filter(|open| open.interval.state == state) {
         open.told = true;
         (open.interval.from_seq, open.interval.to_seq) = (gap.from_seq, gap.to_seq);

@@ -50,6 +50,8 @@ pub(super) struct Lane {
     pub asked: bool,
     /// What would be said of it in an open market.
     pub state: State,
+    /// Of a gap: the numbers before and after it, also while it is hidden by a closed market.
+    pub around: (Option<u64>, Option<u64>),
     /// By the timetable its market does not trade.
     closed: bool,
     /// By the venue's word it does not trade.
@@ -81,6 +83,7 @@ impl Lane {
             link: None,
             asked: false,
             state: State::Gap(Cause::Starting),
+            around: (None, None),
             closed,
             halted: false,
             turn_at,
@@ -130,14 +133,14 @@ impl Lane {
         let new = state.is_gap() || state != self.state;
         let follows_gap = self.tail.last().is_some_and(|span| span.interval.state.is_gap());
         self.state = state;
+        // Of gaps in a row the first one has the number before, the last one the number after.
+        self.around = (self.seq.filter(|_| !follows_gap), None);
         if new
             && self.show(at)
             && let Some(span) = self.tail.last_mut()
             && span.interval.state.is_gap()
         {
             span.doubt = doubt && self.seq.is_some();
-            // Of gaps in a row the first one has the number before, the last one the number after.
-            span.interval.from_seq = self.seq.filter(|_| !follows_gap);
         }
     }
 
@@ -190,14 +193,15 @@ impl Lane {
     }
 
     fn push(&mut self, at: Place, state: State) {
+        let (from_seq, to_seq) = if state.is_gap() { self.around } else { (None, None) };
         let interval = Interval {
             lane: Arc::clone(&self.name),
             number: 0,
             state,
             from: at,
             to: at,
-            from_seq: None,
-            to_seq: None,
+            from_seq,
+            to_seq,
             end: End::Open,
         };
         self.tail.push(Span { interval, doubt: false, told: false });
@@ -332,6 +336,6 @@ fn timetable(section: Section, at: Ts) -> (bool, Ts) {
 record! {
     Span { interval, doubt, told }
     Lane {
-        name, proof, link, asked, state, closed, halted, turn_at, last, seq, before_suspect, settled, tail, kept
+        name, proof, link, asked, state, around, closed, halted, turn_at, last, seq, before_suspect, settled, tail, kept
     }
 }

@@ -131,6 +131,25 @@ fn a_closed_market_is_no_gap_and_a_connection_lost_in_it_is_one_when_it_opens() 
 }
 
 #[test]
+fn a_gap_that_was_told_while_nothing_traded_has_its_numbers_when_trade_goes_on() {
+    let mut world = World::new();
+    world.ask(Channel::Book, Proof::Sequence);
+    world.snapshot(Some(1));
+    world.at(2_000).tell(Channel::Status, Body::Status(Status::Halted));
+    world.at(3_000).gap(Channel::Book, GapCause::Disconnected, Some(1), None);
+    world.at(4_000).tell(Channel::Status, Body::Status(Status::Trading));
+    world.at(5_000).snapshot(Some(9));
+    assert_eq!(
+        world.short(Channel::Book)[2..],
+        [
+            "closed(not_trading) 2000-4000",
+            "gap(disconnected) 4000-5000 1..9",
+            "complete(sequence) 5000-5000 9..9"
+        ]
+    );
+}
+
+#[test]
 fn a_repair_splits_a_gap_into_what_is_filled_in_and_what_is_not() {
     let mut world = counted();
     world.at(5_000).trade(40);
