@@ -40,7 +40,7 @@ enum Rest {
 }
 
 impl Range {
-    pub(super) fn new(reader: Reader, query: Query, state: &State, fresh: Vec<Arc<Published>>) -> Self {
+    pub(crate) fn new(reader: Reader, query: Query, state: &State, fresh: Vec<Arc<Published>>) -> Self {
         let mut chains: BTreeMap<_, Vec<(Arc<FileMeta>, Run)>> = BTreeMap::new();
         for file in state.files.values().filter(|file| query.tables.contains(&file.table)) {
             for run in file.runs.iter().filter(|run| query.wants_run(run)) {
