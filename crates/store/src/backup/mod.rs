@@ -196,8 +196,13 @@ fn attempt(dir: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result
     let Some((image, segments)) = look(dir)? else { return Ok(None) };
     let state = state(&image, dir)?;
     let mut point = Point { at: state.sealed.at, newest: state.sealed.cursor, image, segments: Vec::new() };
-    let mut out =
-        Out { dir: to, report: BackupReport::default(), folders: BTreeSet::new(), done: 0, total: state.bytes() };
+    let mut out = Out {
+        dir: to,
+        report: BackupReport::default(),
+        folders: BTreeSet::new(),
+        done: 0,
+        total: state.bytes(),
+    };
     for (number, mut file) in segments {
         let path = dir.join(segment_name(number));
         let mut bytes = Vec::new();

@@ -13,7 +13,7 @@ use store::{Config, Query, Reader, Running, Step, Store, Table, when};
 pub const EPOCH: u64 = 1_700_000_000_000;
 
 /// The event of a place; its venue's time is near ours, as the engine sees to.
-fn made(cursor: Cursor) -> Published {
+pub fn made(cursor: Cursor) -> Published {
     let mut event = event(cursor);
     event.flags = Flags::from_bits(event.flags.bits() & !Flags::BAD_TIME.bits());
     event.stamp.ts_event =
