@@ -2,7 +2,7 @@
 
 use app::config::{self, Config};
 use app::error::{self, Error, Result};
-use app::events::{compact, coverage, export, verify};
+use app::events::{backup, compact, coverage, export, verify};
 use app::history::{backfill, import};
 use app::{demo, quotes, replay, simulate, soak, status, subscriptions, tapes, topology};
 use clap::{Parser, Subcommand};
@@ -51,6 +51,10 @@ enum Command {
     Verify(verify::Args),
     /// Write events that are kept as JSON lines.
     Export(export::Args),
+    /// Copy a folder of events that may be in use; only what is new.
+    Backup(backup::Args),
+    /// Make a folder of events out of a backup, as it was known at an instant.
+    Restore(backup::RestoreArgs),
     /// Tell whether what is kept is complete, by lane and time.
     Coverage(coverage::Args),
     /// Write what is only in the log as Parquet files, and make few of many.
@@ -136,6 +140,8 @@ fn carry_out(command: Command) -> Result<u8> {
         Command::Import(args) => import::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Diff(args) => tapes::diff::run(&args),

@@ -188,10 +188,10 @@ impl Books {
             *self = Self { epoch, ..Self::default() };
         }
         let changed = matches!(event.body, Body::Delta(_));
-        let kept = self.lanes.entry(lane).or_insert_with(|| Kept {
-            fold: if changed { load(&lane) } else { Fold::default() },
-            holes: 0,
-        });
+        let kept = self
+            .lanes
+            .entry(lane)
+            .or_insert_with(|| Kept { fold: if changed { load(&lane) } else { Fold::default() }, holes: 0 });
         let heard = std::mem::replace(&mut kept.holes, self.holes) == self.holes;
         if changed && !heard && kept.fold.is_live() {
             kept.fold.lose(published, BookLoss::Lost);

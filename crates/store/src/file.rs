@@ -13,12 +13,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use model::Ts;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy};
@@ -39,7 +39,7 @@ const VERSION: &str = "1";
 const KEY_VERSION: &str = "qingxi.version";
 const KEY_DEFINITIONS: &str = "qingxi.definitions";
 /// How many bytes one checksum is of.
-const CHUNK: u64 = 64 << 10;
+pub(crate) const CHUNK: u64 = 64 << 10;
 const ROW_GROUP_ROWS: usize = 131_072;
 const PAGE_ROWS: usize = 16_384;
 /// Definitions of more bytes than this are not unpacked.

@@ -4,9 +4,11 @@
 //! What is acknowledged outlives a kill and a loss of power; [`log`] says exactly what that means.
 
 mod archive;
+mod backup;
 mod books;
 mod code;
 mod config;
+mod copy;
 pub mod disk;
 mod extract;
 mod file;
@@ -22,6 +24,7 @@ mod store;
 mod table;
 
 pub use archive::{Acked, Archive, Ended};
+pub use backup::{BackupReport, RestoreReport, backup, restore};
 pub use books::{BookAtState, BookLoss};
 pub use config::Config;
 pub use extract::Columnar;
@@ -62,6 +65,14 @@ pub enum Error {
         /// What was tried.
         doing: &'static str,
         /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A backup cannot be made there, or not be restored.
+    #[error("`{path}`: {why}")]
+    Backup {
+        /// The folder or file.
         path: PathBuf,
         /// Why.
         why: String,

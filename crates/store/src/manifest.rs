@@ -4,6 +4,10 @@
 //! left behind without a name is deleted at the next start, and events are read from the log until the same transaction
 //! that names their files says that they are sealed. Other processes may read while one writes.
 
+mod image;
+
+pub(crate) use image::Image;
+
 use crate::code::{Code, record};
 use crate::ledger::{Interval, LaneName, Ledger};
 use crate::table::Table;
@@ -291,17 +295,24 @@ impl Manifest {
     /// [`Error::Catalogue`]; then nothing has changed.
     pub fn commit(&self, change: Change) -> Result<()> {
         let mut state = (*self.state()).clone();
-        let done = self.write(&mut state, change);
+        let done = self.written(|base| Self::write(base, &mut state, change));
         done.map_err(|error| failed(&self.dir, "write", &error))?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         Ok(())
     }
 
-    fn write(&self, state: &mut State, change: Change) -> std::result::Result<(), redb::Error> {
+    fn written(
+        &self,
+        write: impl FnOnce(&Database) -> std::result::Result<(), redb::Error>,
+    ) -> std::result::Result<(), redb::Error> {
         let base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        let Base::Write(base) = &*base else {
-            return Err(redb::Error::Io(std::io::ErrorKind::ReadOnlyFilesystem.into()));
-        };
+        match &*base {
+            Base::Write(base) => write(base),
+            Base::Read(_) | Base::None => Err(redb::Error::Io(std::io::ErrorKind::ReadOnlyFilesystem.into())),
+        }
+    }
+
+    fn write(base: &Database, state: &mut State, change: Change) -> std::result::Result<(), redb::Error> {
         let transaction = base.begin_write()?;
         {
             let mut files = transaction.open_table(FILES)?;

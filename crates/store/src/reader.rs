@@ -50,7 +50,15 @@ impl Query {
     /// Everything in these tables.
     pub fn of(tables: &[Table]) -> Self {
         let (from, to) = (Ts(i64::MIN), Ts(i64::MAX));
-        Self { tables: tables.to_vec(), instruments: Vec::new(), source: None, from, to, known_at: None, after: None }
+        Self {
+            tables: tables.to_vec(),
+            instruments: Vec::new(),
+            source: None,
+            from,
+            to,
+            known_at: None,
+            after: None,
+        }
     }
 
     fn wants(&self, published: &Published) -> bool {

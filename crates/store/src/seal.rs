@@ -97,7 +97,10 @@ fn seal_with(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<Sea
                 sealed.cursor = Some(published.cursor);
                 sealed.at = sealed.at.max(published.ts_pub);
                 let checkpoint = books.on(&published, load);
-                let rows = [(Table::of(&published.event.body), Some(published)), (Table::BookCheckpoints, checkpoint)];
+                let rows = [
+                    (Table::of(&published.event.body), Some(published)),
+                    (Table::BookCheckpoints, checkpoint),
+                ];
                 for (table, published) in rows {
                     let Some(published) = published else { continue };
                     let event = &published.event;

@@ -66,7 +66,13 @@ impl Store {
         let files = state.files.len();
         let file_bytes = state.bytes();
         let shelf = Arc::new(Shelf::new(state.sealed, log.newest_ended()));
-        let keeper = Keeper { manifest, shelf, config: config.clone(), books: Books::default(), trash: VecDeque::new() };
+        let keeper = Keeper {
+            manifest,
+            shelf,
+            config: config.clone(),
+            books: Books::default(),
+            trash: VecDeque::new(),
+        };
         Ok((Self { log, config, keeper }, OpenedStore { log: opened, files, file_bytes, newest, orphans }))
     }
 

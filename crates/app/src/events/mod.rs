@@ -1,5 +1,6 @@
 //! Events on disk: keeping them, holding them against themselves, and reading them again.
 
+pub mod backup;
 pub mod compact;
 pub mod coverage;
 pub mod export;

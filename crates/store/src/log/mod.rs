@@ -26,9 +26,12 @@
 mod block;
 mod format;
 mod read;
+mod whole;
 
+pub(crate) use format::{name as segment_name, sequence as segment_number};
 use read::{End, Segment, segments};
 pub use read::{Found, Reader};
+pub(crate) use whole::Whole;
 
 use crate::disk::{Disk, Handle};
 use crate::{Config, Error, Result};

@@ -78,9 +78,8 @@ impl Reader {
         }
         let mut best: Option<BookAt> = None;
         for lane in lanes {
-            let rank = |book: &BookAt| {
-                (book.state == BookAtState::Live, book.channel == Channel::Book, book.cursor)
-            };
+            let rank =
+                |book: &BookAt| (book.state == BookAtState::Live, book.channel == Channel::Book, book.cursor);
             let book = self.lane_at(&state, &fresh, lane, at, depth)?;
             best = best.into_iter().chain(book).max_by_key(rank);
         }
@@ -163,7 +162,9 @@ impl Files<'_> {
         }
         // A checkpoint that is not the base says what the events say, which are all there.
         events.retain(|published| {
-            says_lost(published) || !published.event.flags.has(Flags::DERIVED) || BookLane::of(&published.event).is_none()
+            says_lost(published)
+                || !published.event.flags.has(Flags::DERIVED)
+                || BookLane::of(&published.event).is_none()
         });
         events.sort_by_key(|published| published.cursor);
         if let Some(base) = base {
@@ -204,13 +205,7 @@ impl Files<'_> {
         Ok(newest.filter(|newest| Some(*newest) > after))
     }
 
-    fn newest_of(
-        &self,
-        file: &FileMeta,
-        run: &Run,
-        at: Ts,
-        after: Option<Cursor>,
-    ) -> Result<Option<Cursor>> {
+    fn newest_of(&self, file: &FileMeta, run: &Run, at: Ts, after: Option<Cursor>) -> Result<Option<Cursor>> {
         let opened = self.reader.file(file)?;
         let first = self.row_after(file, &opened, run, after)?;
         let until = Ts(at.0.saturating_add(1));
@@ -232,13 +227,7 @@ impl Files<'_> {
     }
 
     /// The first row of a run whose event comes after a cursor.
-    fn row_after(
-        &self,
-        file: &FileMeta,
-        opened: &Opened,
-        run: &Run,
-        after: Option<Cursor>,
-    ) -> Result<u64> {
+    fn row_after(&self, file: &FileMeta, opened: &Opened, run: &Run, after: Option<Cursor>) -> Result<u64> {
         let (mut low, mut high) = (run.start, run.start + run.rows);
         let Some(after) = after.filter(|after| run.first <= *after) else { return Ok(low) };
         if run.last <= after {
@@ -272,8 +261,8 @@ impl Files<'_> {
                 continue;
             }
             let opened = self.reader.file(file)?;
-            let rows = self.row_after(file, &opened, run, after)?
-                ..self.row_after(file, &opened, run, Some(to))?;
+            let rows =
+                self.row_after(file, &opened, run, after)?..self.row_after(file, &opened, run, Some(to))?;
             if rows.is_empty() {
                 continue;
             }
@@ -299,9 +288,9 @@ impl Files<'_> {
         let count = rows.end - rows.start;
         self.rows.set(self.rows.get() + count);
         let batch_rows = usize::try_from(count).unwrap_or(usize::MAX);
-        let batches = opened.cells(&[rows], batch_rows, Some(columns)).and_then(|batches| {
-            batches.map(|batch| Ok(batch?)).collect()
-        });
+        let batches = opened
+            .cells(&[rows], batch_rows, Some(columns))
+            .and_then(|batches| batches.map(|batch| Ok(batch?)).collect());
         batches.map_err(|e| self.damaged(file, &e.to_string()))
     }
 
@@ -328,7 +317,8 @@ fn last_before(batch: &RecordBatch, channel: Channel, at: Ts) -> Option<Option<C
     let told = column(4)?.as_primitive_opt::<TimestampNanosecondType>()?;
     let ours = column(5)?.as_primitive_opt::<TimestampNanosecondType>()?.values();
     let mut found = None;
-    for (row, ((flags, ours), key)) in flags.iter().zip(ours).zip(channels.keys().values()).enumerate().rev() {
+    for (row, ((flags, ours), key)) in flags.iter().zip(ours).zip(channels.keys().values()).enumerate().rev()
+    {
         let believed = told.is_valid(row) && !Flags::from_bits(*flags).has(Flags::BAD_TIME);
         let happened = if believed { told.value(row) } else { *ours };
         let by = usize::try_from(*key).ok().and_then(|key| of.get(key)).copied().unwrap_or_default();

@@ -41,7 +41,7 @@ enum Rest {
 }
 
 impl Range {
-    pub(super) fn new(reader: Reader, query: Query, state: &State, fresh: Vec<Arc<Published>>) -> Self {
+    pub(crate) fn new(reader: Reader, query: Query, state: &State, fresh: Vec<Arc<Published>>) -> Self {
         let mut chains: BTreeMap<_, Vec<(Arc<FileMeta>, Run)>> = BTreeMap::new();
         let wanted = |file: &&Arc<FileMeta>| file.table.is_of_events() && query.tables.contains(&file.table);
         for file in state.files.values().filter(wanted) {

@@ -74,9 +74,7 @@ impl World {
         let body = match luck.u16(0..1_000) {
             _ if lane.seq == 0 || lane.channel == Channel::BookTop => Self::snapshot(luck, lane),
             0..3 if !quiet => Self::snapshot(luck, lane),
-            3..6 if !quiet => {
-                Body::Gap(Gap { cause: GapCause::Disconnected, from_seq: None, to_seq: None })
-            }
+            3..6 if !quiet => Body::Gap(Gap { cause: GapCause::Disconnected, from_seq: None, to_seq: None }),
             6 if !quiet => Body::Lane(LaneFact::Dropped),
             7..20 => Body::Lane(LaneFact::Acked),
             pick => {
@@ -143,9 +141,8 @@ type Walked = (BookAtState, Published, Option<Book>, u32);
 fn walk<'a>(events: impl Iterator<Item = &'a Published>) -> Option<Walked> {
     let mut known: Option<Walked> = None;
     for published in events {
-        let gap = |why| {
-            Some((BookAtState::Gap { since: when(&published.event), why }, published.clone(), None, 0))
-        };
+        let gap =
+            |why| Some((BookAtState::Gap { since: when(&published.event), why }, published.clone(), None, 0));
         let live = known.as_ref().filter(|(state, ..)| *state == BookAtState::Live).cloned();
         let broken = matches!(known, Some((BookAtState::Gap { .. }, ..)));
         match (&published.event.body, live) {

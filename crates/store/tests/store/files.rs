@@ -10,10 +10,10 @@ use std::sync::Arc;
 use store::ledger::{Ledger, Wanted};
 use store::{Config, Query, Reader, Running, Step, Store, Table, when};
 
-const EPOCH: u64 = 1_700_000_000_000;
+pub const EPOCH: u64 = 1_700_000_000_000;
 
 /// The event of a place; its venue's time is near ours, as the engine sees to.
-fn made(cursor: Cursor) -> Published {
+pub fn made(cursor: Cursor) -> Published {
     let mut event = event(cursor);
     event.flags = Flags::from_bits(event.flags.bits() & !Flags::BAD_TIME.bits());
     event.stamp.ts_event =
@@ -21,16 +21,16 @@ fn made(cursor: Cursor) -> Published {
     Published { cursor, ts_pub: ts_pub(cursor), event }
 }
 
-fn all(epoch: u64, count: u64) -> Vec<Published> {
+pub fn all(epoch: u64, count: u64) -> Vec<Published> {
     (1..=count).map(|number| made(Cursor { epoch, number })).collect()
 }
 
-fn small(dir: &Path) -> Config {
+pub fn small(dir: &Path) -> Config {
     Config { dir: dir.to_owned(), segment_bytes: 64 << 10, commit_ms: 1, seal_ms: 20, ..Config::default() }
 }
 
 /// Runs a store on a bus that publishes the events of an epoch.
-async fn run(config: &Config, epoch: u64, count: u64) -> (Reader, Running, Arc<Bus>) {
+pub async fn run(config: &Config, epoch: u64, count: u64) -> (Reader, Running, Arc<Bus>) {
     let (store, _) = Store::open(config.clone()).unwrap();
     let bus = Arc::new(Bus::new(bus::Config::default(), Ts::from_ms(epoch as i64)));
     let reader = store.reader();
@@ -45,23 +45,23 @@ async fn run(config: &Config, epoch: u64, count: u64) -> (Reader, Running, Arc<B
     (reader, running, bus)
 }
 
-fn read(reader: &Reader, query: Query) -> Vec<Published> {
+pub fn read(reader: &Reader, query: Query) -> Vec<Published> {
     let range = reader.range(query).unwrap();
     range.map(|published| Arc::unwrap_or_clone(published.unwrap())).collect()
 }
 
-fn everything() -> Query {
+pub fn everything() -> Query {
     Query::of(&Table::ALL)
 }
 
-fn compact(config: &Config) -> Vec<Step> {
+pub fn compact(config: &Config) -> Vec<Step> {
     let (store, _) = Store::open(config.clone()).unwrap();
     let mut steps = Vec::new();
     store.compact(|step| steps.push(step.clone())).unwrap();
     steps
 }
 
-fn parquet(dir: &Path) -> Vec<PathBuf> {
+pub fn parquet(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![dir.join("parquet")];
     while let Some(folder) = folders.pop() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panic")]
 
 mod archive;
+mod backup;
 mod books;
 mod crash;
 mod damage;
