@@ -80,7 +80,9 @@ pub async fn play(reader: Reader, query: Query, speed: f64, bus: &Bus) -> Result
 fn read(reader: &Reader, query: Query, told: &mpsc::Sender<Due>) -> Result<()> {
     for instrument in &query.instruments {
         let before = Ts(query.from.0.saturating_sub(1));
-        let Some(book) = reader.book_at(query.source.as_deref(), *instrument, before, usize::MAX)? else { continue };
+        let Some(book) = reader.book_at(query.source.as_deref(), *instrument, before, usize::MAX)? else {
+            continue;
+        };
         if book.state == BookAtState::Live && told.blocking_send(Due::Begin(snapshot(book))).is_err() {
             return Ok(());
         }

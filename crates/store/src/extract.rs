@@ -69,21 +69,6 @@ impl Reader {
         drop(batches);
         Ok(count)
     }
-
-    /// The rows of a table that stand in no file, as a stream of Arrow; empty where there are none.
-    ///
-    /// # Errors
-    /// [`Error`] where log or catalogue does not read.
-    pub(crate) fn fresh_stream(&self, table: Table, fresh: &[Arc<Published>]) -> Result<Vec<u8>> {
-        if fresh.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut writer = StreamWriter::try_new(Vec::new(), &table.schema()).map_err(other)?;
-        for batch in Batches::new(table, fresh.iter().map(|published| Ok(Arc::clone(published)))) {
-            writer.write(&batch?).map_err(other)?;
-        }
-        writer.into_inner().map_err(other)
-    }
 }
 
 /// Events as batches of rows.

@@ -3,7 +3,7 @@
 //! Nothing waits for a client but the names of what has changed: it gets the newest quote of each when it is ready.
 
 use super::record::{Number, Stock, seconds};
-use crate::http::Fail;
+use crate::http::{Fail, Params};
 use crate::listen::stopped;
 use crate::one::{Changed, market, stock};
 use crate::site::Site;

@@ -67,8 +67,14 @@ pub(crate) const ROUTES: [(&str, &str); 32] = [
     ("/api/v1/market-status", "whether the Chinese stock market is open, by board"),
     ("/api/v1/stats", "rates, memory, clients"),
     ("/api/v1/storage/hot/{what}", "POST a record of trades, tickers or orderbooks"),
-    ("/api/v1/storage/hot/{what}/{exchange}/{*symbol}", "the newest that is kept of trades, tickers or orderbooks; ?limit="),
-    ("/api/v1/storage/cold/trades/{exchange}/{*symbol}", "trades between days; ?start_date= &end_date= &limit="),
+    (
+        "/api/v1/storage/hot/{what}/{exchange}/{*symbol}",
+        "the newest that is kept of trades, tickers or orderbooks; ?limit=",
+    ),
+    (
+        "/api/v1/storage/cold/trades/{exchange}/{*symbol}",
+        "trades between days; ?start_date= &end_date= &limit=",
+    ),
     ("/api/v1/storage/cold/archive", "POST: everything that is kept into files, now"),
     ("/api/v1/storage/lifecycle/cleanup", "POST {retention_hours}: files that are older go"),
     ("/api/v1/storage/stats", "what is kept: memory, log, files by table"),

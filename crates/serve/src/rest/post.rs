@@ -12,8 +12,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use hashbrown::HashSet;
 use model::{
-    Body, Channel, Event, Flags, Instrument, Level, Levels, NumError, Px, Qty, Quote, Scale, Side, Snapshot, Stamp,
-    Trade, TradeId, Ts, parse_mantissa,
+    Body, Channel, Event, Flags, Instrument, Level, Levels, NumError, Px, Qty, Quote, Scale, Side, Snapshot,
+    Stamp, Trade, TradeId, Ts, parse_mantissa,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
@@ -134,7 +134,9 @@ fn take(site: &Site, table: Table, record: Record) -> Result<Taken, Fail> {
 fn time(ms: i64, now: Ts) -> Result<Ts, Fail> {
     let wrong = |message: String| Err(Fail::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_time", message));
     if ms < MS_MIN {
-        return wrong(format!("`timestamp` is in ms since 1970; {ms} would be before 2000: are these seconds?"));
+        return wrong(format!(
+            "`timestamp` is in ms since 1970; {ms} would be before 2000: are these seconds?"
+        ));
     }
     if ms > now.as_ms().saturating_mul(100) {
         return wrong(format!("`timestamp` is in ms since 1970; {ms} is far too large: are these us or ns?"));

@@ -29,12 +29,16 @@ pub(crate) async fn replay(
     let speed = match params.text("speed") {
         None => 1.0,
         Some("max") => 0.0,
-        Some(text) => text.parse().ok().filter(|speed| (0.001..=SPEED_MAX).contains(speed)).ok_or_else(|| {
-            Fail::bad_parameter(format!("`speed` is 0.001 to {SPEED_MAX}, or `max`, not `{text}`"))
-        })?,
+        Some(text) => {
+            text.parse().ok().filter(|speed| (0.001..=SPEED_MAX).contains(speed)).ok_or_else(|| {
+                Fail::bad_parameter(format!("`speed` is 0.001 to {SPEED_MAX}, or `max`, not `{text}`"))
+            })?
+        }
     };
     let Some(texts) = params.text("instruments") else {
-        return Err(Fail::bad_parameter("`instruments` names what is replayed, separated by commas".to_owned()));
+        return Err(Fail::bad_parameter(
+            "`instruments` names what is replayed, separated by commas".to_owned(),
+        ));
     };
     let found = texts.split(',').map(|text| names::find(&site.bus, text.trim()).map_err(Fail::from));
     let instruments = found.collect::<Result<Vec<Arc<Instrument>>, Fail>>()?;

@@ -41,7 +41,8 @@ impl Answer {
         if events.is_empty() {
             return Err(Fail::new(StatusCode::NOT_FOUND, "not_found", "nothing of it is kept"));
         }
-        let events: Vec<Box<RawValue>> = events.iter().filter_map(|published| stream::event(published)).collect();
+        let events: Vec<Box<RawValue>> =
+            events.iter().filter_map(|published| stream::event(published)).collect();
         Self::new(site, &events, events.len())
     }
 }
@@ -152,8 +153,11 @@ pub(crate) async fn archive(
     State(site): State<Arc<Site>>,
     wish: Result<Json<ArchiveWish>, JsonRejection>,
 ) -> Result<Json<Answer>, Fail> {
-    let Json(ArchiveWish { data_type, cutoff_hours }) = body(wish, "{\"data_type\":\"trades\",\"cutoff_hours\":24}")?;
-    if let Some(kind) = data_type.as_deref().filter(|kind| Table::parse(kind).is_none() && table_of(kind).is_err()) {
+    let Json(ArchiveWish { data_type, cutoff_hours }) =
+        body(wish, "{\"data_type\":\"trades\",\"cutoff_hours\":24}")?;
+    if let Some(kind) =
+        data_type.as_deref().filter(|kind| Table::parse(kind).is_none() && table_of(kind).is_err())
+    {
         return Err(Fail::bad_parameter(format!("`data_type` is the name of a table, not `{kind}`")));
     }
     let before = site.metrics.store.sealed.get();

@@ -134,8 +134,6 @@ impl Client {
         instruments.retain(|i| request::known_channels().any(|c| wants(i.id, c)));
         let lanes = lanes::now(&self.site, &instruments, wants, &self.depths);
         let policy = match self.pace {
-            // Nobody waits for a replay but its client.
-            _ if self.site.is_replay() => Policy::Lossless { queue_max },
             Pace::Conflate => json!("conflate"),
             Pace::Sample(ms) => json!({ "sample": ms }),
         };

@@ -37,7 +37,8 @@ async fn what_is_posted_is_kept_and_read_again() {
         assert_eq!((status, &body["count"]), (200, &1.into()), "{what}: {body}");
         assert_eq!(body["data"][0]["source"], "posted", "{what}: {body}");
     }
-    let (_, body) = world.get("/api/v1/storage/cold/trades/v/AAUSD?start_date=2023-11-14&end_date=2023-11-14").await;
+    let (_, body) =
+        world.get("/api/v1/storage/cold/trades/v/AAUSD?start_date=2023-11-14&end_date=2023-11-14").await;
     assert_eq!((&body["count"], &body["data"][0]["px"]), (&1.into(), &"1.25".into()), "{body}");
     let (status, body) = world.get("/api/v1/storage/cold/trades/v/AAUSD?start_date=2023-11-15").await;
     assert_eq!((status, &body["error"]), (404, &"not_found".into()), "{body}");
@@ -82,7 +83,8 @@ async fn what_is_wrong_with_a_record_is_named_and_counted_and_nothing_of_it_is_p
 #[tokio::test]
 async fn archive_and_cleanup_are_done_when_asked_for_and_told() {
     let (world, running) = kept().await;
-    let (_, body) = world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 0 })).await;
+    let (_, body) =
+        world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 0 })).await;
     assert_eq!(body["error"], "bad_parameter", "{body}");
     let trade = json!({ "trade_id": 1, "price": "1.25", "quantity": "3" });
     world.post_json("/api/v1/storage/hot/trades", &record(trade)).await;
@@ -91,6 +93,7 @@ async fn archive_and_cleanup_are_done_when_asked_for_and_told() {
     assert_eq!((status, &body["status"]), (200, &"success".into()), "{body}");
     let (_, body) = world.get("/api/v1/storage/stats").await;
     assert!(body["data"]["cold"]["files"].as_i64().unwrap() > 0, "{body}");
-    let (status, body) = world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 1 })).await;
+    let (status, body) =
+        world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 1 })).await;
     assert_eq!((status, &body["count"]), (200, &0.into()), "nothing is that old: {body}");
 }

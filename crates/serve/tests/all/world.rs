@@ -138,7 +138,8 @@ impl World {
     pub async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json");
-        let answer = http(self.at.http, &format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+        let answer =
+            http(self.at.http, &format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
         let told = serde_json::from_str(&answer.body);
         (answer.status, told.unwrap_or_else(|e| panic!("{path} gives no JSON ({e}): {}", answer.body)))
     }

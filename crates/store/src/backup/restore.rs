@@ -1,6 +1,7 @@
 //! A folder made of a backup, as it was known at an instant.
 
 use super::{Point, place, state};
+use crate::books::Books;
 use crate::copy::land;
 use crate::disk::Host;
 use crate::file::sync_dir;
@@ -163,7 +164,7 @@ fn later(from: &Path, part: &Path, point: &Point, at: Ts, report: &mut RestoreRe
     let failed = |source| Error::Disk { doing: "create", path: scratch.clone(), source };
     fs::create_dir_all(&scratch).map_err(failed)?;
     segments(from, &scratch, point, &mut |_| {})?;
-    let State { files, sealed, next } = state(&point.image, from)?;
+    let State { files, sealed, next, dropped } = state(&point.image, from)?;
     let after = report.newest;
     let wanted = |published: &Published| Some(published.cursor) > after && published.ts_pub <= at;
     let mut fresh = Vec::new();
@@ -184,7 +185,7 @@ fn later(from: &Path, part: &Path, point: &Point, at: Ts, report: &mut RestoreRe
         file.path = place(&file).into();
         (id, Arc::new(file))
     });
-    let state = State { files: files.collect(), sealed, next };
+    let state = State { files: files.collect(), sealed, next, dropped };
     let query = Query { known_at: Some(at), ..Query::of(&Table::ALL) };
     let reader = Reader::new(Arc::new(Manifest::none(from)), None);
     let mut tail = Tail::open(part, after)?;
@@ -204,7 +205,8 @@ fn later(from: &Path, part: &Path, point: &Point, at: Ts, report: &mut RestoreRe
 /// Writes events behind those that a folder holds.
 struct Tail {
     log: Log,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
+    books: Books,
     waiting: Vec<Entry>,
     last: Option<Cursor>,
     ended: usize,
@@ -214,9 +216,9 @@ impl Tail {
     fn open(dir: &Path, last: Option<Cursor>) -> Result<Self> {
         let config = Config { dir: dir.to_owned(), total_bytes_max: u64::MAX, ..Config::default() };
         let (mut log, _) = Log::open(Box::new(Host::new(dir)), config)?;
-        let manifest = Manifest::open(dir)?;
+        let manifest = Arc::new(Manifest::open(dir)?);
         log.begin_after(manifest.state().sealed.segment);
-        Ok(Self { log, manifest, waiting: Vec::new(), last, ended: 0 })
+        Ok(Self { log, manifest, books: Books::default(), waiting: Vec::new(), last, ended: 0 })
     }
 
     fn put(&mut self, published: Arc<Published>) -> Result<()> {
@@ -240,7 +242,7 @@ impl Tail {
         self.ended += self.log.retired().len();
         if self.ended >= SEAL_SEGMENTS {
             self.ended = 0;
-            seal(&self.manifest, self.log.newest_ended())?;
+            seal(&self.manifest, &mut self.books, self.log.newest_ended())?;
             self.log.release(self.manifest.state().sealed.segment)?;
         }
         Ok(())
