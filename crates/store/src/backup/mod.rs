@@ -85,7 +85,9 @@ record! {
 fn sum(bytes: u64, chunks: &[u32]) -> String {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&bytes.to_le_bytes());
-    chunks.iter().for_each(|chunk| hasher.update(&chunk.to_le_bytes()));
+    for chunk in chunks {
+        hasher.update(&chunk.to_le_bytes());
+    }
     format!("{:08x}", hasher.finalize())
 }
 
