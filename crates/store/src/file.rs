@@ -82,7 +82,7 @@ pub(crate) fn properties(table: Table) -> Result<WriterProperties, ParquetError>
 
 /// Writes a file of one table. It has its name only when it is whole.
 pub(crate) struct Writer {
-    writer: ArrowWriter<Tally>,
+    arrow: ArrowWriter<Tally>,
     rows: u64,
     path: PathBuf,
     part: PathBuf,
@@ -103,9 +103,9 @@ impl Writer {
         let options = ArrowWriterOptions::new()
             .with_properties(properties(table).map_err(|e| failed(to_io(e)))?)
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Tally::new(file), table.schema(), options)
+        let arrow = ArrowWriter::try_new_with_options(Tally::new(file), table.schema(), options)
             .map_err(|e| failed(to_io(e)))?;
-        Ok(Self { writer, rows: 0, path, part })
+        Ok(Self { arrow, rows: 0, path, part })
     }
 
     /// Appends rows.
@@ -114,7 +114,7 @@ impl Writer {
     /// [`Error::Disk`].
     pub fn put(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(|e| self.failed("write", e))
+        self.arrow.write(batch).map_err(|e| self.failed("write", e))
     }
 
     /// How many rows it has.
@@ -124,7 +124,7 @@ impl Writer {
 
     /// About how many bytes it has.
     pub fn bytes(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        (self.arrow.bytes_written() + self.arrow.in_progress_size()) as u64
     }
 
     /// Ends the file; when it returns the file outlives a loss of power, by its name too.
@@ -137,11 +137,11 @@ impl Writer {
         let failed = |doing, source| Error::Disk { doing, path: self.part.clone(), source };
         let packed = zstd::encode_all(plain.as_slice(), 3).map_err(|e| failed("write", e))?;
         for (key, value) in [(KEY_VERSION, VERSION.to_owned()), (KEY_DEFINITIONS, BASE64.encode(packed))] {
-            self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+            self.arrow.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        let Self { writer, rows, path, part } = self;
+        let Self { arrow, rows, path, part } = self;
         let failed = |doing, source| Error::Disk { doing, path: part.clone(), source };
-        let (file, bytes, chunks) = writer.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
+        let (file, bytes, chunks) = arrow.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
         file.sync_all().map_err(|e| failed("write", e))?;
         drop(file);
         std::fs::rename(&part, &path).map_err(|e| failed("rename", e))?;
@@ -272,7 +272,7 @@ impl ChunkReader for Checked {
     type T = Ahead;
 
     fn get_read(&self, start: u64) -> Result<Ahead, ParquetError> {
-        Ok(Ahead { file: self.clone(), at: start, ahead: Bytes::new() })
+        Ok(Ahead { file: self.clone(), at: start, read: Bytes::new() })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -284,20 +284,20 @@ impl ChunkReader for Checked {
 struct Ahead {
     file: Checked,
     at: u64,
-    ahead: Bytes,
+    read: Bytes,
 }
 
 impl Read for Ahead {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.ahead.is_empty() {
+        if self.read.is_empty() {
             let end = ((self.at / CHUNK + 1) * CHUNK).min(self.file.0.bytes);
             if end <= self.at {
                 return Ok(0);
             }
-            self.ahead = self.file.0.read(self.at..end)?.into();
+            self.read = self.file.0.read(self.at..end)?.into();
             self.at = end;
         }
-        let part = self.ahead.split_to(out.len().min(self.ahead.len()));
+        let part = self.read.split_to(out.len().min(self.read.len()));
         if let Some(place) = out.get_mut(..part.len()) {
             place.copy_from_slice(&part);
         }
@@ -353,7 +353,7 @@ impl Opened {
     /// As [`Opened::open`], without the path.
     pub fn rows(
         &self,
-        ranges: &[Range<u64>],
+        ranges: impl IntoIterator<Item = Range<u64>>,
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader, ParquetError> {
         self.cells(ranges, batch_rows, None)
@@ -365,13 +365,13 @@ impl Opened {
     /// As [`Opened::rows`].
     pub fn cells(
         &self,
-        ranges: &[Range<u64>],
+        ranges: impl IntoIterator<Item = Range<u64>>,
         batch_rows: usize,
         columns: Option<&[usize]>,
     ) -> Result<ParquetRecordBatchReader, ParquetError> {
         let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
         let all = place(self.metadata.metadata().file_metadata().num_rows().unsigned_abs());
-        let ranges = ranges.iter().map(|range| place(range.start)..place(range.end));
+        let ranges = ranges.into_iter().map(|range| place(range.start)..place(range.end));
         let selection = RowSelection::from_consecutive_ranges(ranges, all);
         let mut reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())

@@ -350,11 +350,10 @@ impl Manifest {
                 facts.insert(DROPPED, coded(&|out| all.put(out)).as_slice())?;
             }
             facts.insert(NEXT, coded(&|out| state.next.put(out)).as_slice())?;
-            let mut next = notes.last()?.map_or(0, |(id, _)| id.value() + 1);
-            for note in change.notes {
-                notes.insert(next, coded(&|out| note.put(out)).as_slice())?;
-                notes.remove(next.wrapping_sub(NOTES_MAX))?;
-                next += 1;
+            let first = notes.last()?.map_or(0, |(id, _)| id.value() + 1);
+            for (id, note) in (first..).zip(change.notes) {
+                notes.insert(id, coded(&|out| note.put(out)).as_slice())?;
+                notes.remove(id.wrapping_sub(NOTES_MAX))?;
             }
         }
         transaction.commit()?;

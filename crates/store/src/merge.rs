@@ -136,25 +136,26 @@ struct Input {
     definitions: Arc<Definitions>,
     rows: ParquetRecordBatchReader,
     left: Option<RecordBatch>,
-    keys: HashMap<InstrumentId, (Box<str>, Box<str>, Box<str>)>,
+    /// Exchange, product and symbol.
+    keys: HashMap<InstrumentId, [Box<str>; 3]>,
 }
 
 impl Input {
     fn open(manifest: &Manifest, file: &FileMeta) -> Result<Self> {
         let opened = open(manifest, file)?;
         let path = manifest.dir().join(&*file.path);
-        let rows = opened.rows(&[0..file.rows], BATCH_ROWS);
+        let rows = opened.rows(std::iter::once(0..file.rows), BATCH_ROWS);
         let rows = rows.map_err(|e| Error::Damaged { path: path.clone(), what: e.to_string() })?;
         let definitions = opened.definitions;
         let names =
-            definitions.iter().map(|it| (it.id, (it.venue.clone(), it.product.clone(), it.symbol.clone())));
+            definitions.iter().map(|it| (it.id, [it.venue.clone(), it.product.clone(), it.symbol.clone()]));
         let keys = names.collect();
         Ok(Self { path, definitions, rows, left: None, keys })
     }
 
     fn key(&self, run: &Run) -> Result<Key> {
         let named = self.keys.get(&run.instrument).cloned();
-        let (exchange, product, symbol) = named.ok_or_else(|| self.damaged("a run has no definition"))?;
+        let [exchange, product, symbol] = named.ok_or_else(|| self.damaged("a run has no definition"))?;
         Ok(Key { exchange, product, symbol, source: run.source })
     }
 

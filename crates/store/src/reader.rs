@@ -130,12 +130,11 @@ impl Reader {
         instruments: &[InstrumentId],
     ) -> Result<(Arc<State>, Vec<Arc<Published>>)> {
         // First memory, then the catalogue: what is sealed between is there twice, never not at all.
-        let hot = match &self.shelf {
-            Some(shelf) => shelf.hot.select(tables, instruments, &wanted),
-            None => {
-                self.manifest.refresh()?;
-                Vec::new()
-            }
+        let hot = if let Some(shelf) = &self.shelf {
+            shelf.hot.select(tables, instruments, &wanted)
+        } else {
+            self.manifest.refresh()?;
+            Vec::new()
         };
         let all = Cursor { epoch: u64::MAX, number: u64::MAX };
         loop {
@@ -255,7 +254,7 @@ impl Reader {
             rows = rows.min(run.rows);
             let from = run.start + run.rows - rows;
             let end = run.start + run.rows;
-            let reader = opened.rows(&[from..end], usize::try_from(rows).unwrap_or(usize::MAX));
+            let reader = opened.rows(std::iter::once(from..end), usize::try_from(rows).unwrap_or(usize::MAX));
             let batches: Result<Vec<_>, _> = reader.map_err(|e| damaged(e.to_string()))?.collect();
             let batches = batches.map_err(|e| damaged(e.to_string()))?;
             let batch = arrow_select::concat::concat_batches(&file.table.schema(), &batches);

@@ -127,13 +127,12 @@ fn seal_with(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<Sea
         notes.push(Note { at: sealed.at, what: what.into(), table: "".into(), count, why: why.into() });
     }
     let mut change = Change { sealed: Some(sealed), notes, ledger: Some(ledger), ..Change::default() };
-    let mut next = manifest.state().next;
-    for ((table, day), groups) in parts {
-        let file = write(manifest, (table, day), (next, sealed.at), groups)?;
+    let ids = manifest.state().next..;
+    for (id, ((table, day), groups)) in ids.zip(parts) {
+        let file = write(manifest, (table, day), (id, sealed.at), groups)?;
         report.files += 1;
         report.bytes += file.bytes;
         change.add.push(file);
-        next += 1;
     }
     manifest.commit(change)?;
     Ok(report)

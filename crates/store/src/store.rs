@@ -22,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// A file that is no longer named is still there for so long, for those who read it.
-const SWEEP_AFTER: Duration = Duration::from_secs(60);
+const SWEEP_AFTER: Duration = Duration::from_mins(1);
 /// Merging waits so long after the end of a day, and after the newest file of that day.
 const DAY_GRACE_MS: u64 = 10 * 60_000;
 const HOUR_MS: u64 = 3_600_000;

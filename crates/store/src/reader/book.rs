@@ -308,6 +308,7 @@ fn places(batch: &RecordBatch) -> Option<Vec<Cursor>> {
 }
 
 /// The last row of [`MOMENT`] by this channel that happened at `at` or before; `None` where the columns are others.
+#[expect(clippy::option_option, reason = "the two say different things")]
 fn last_before(batch: &RecordBatch, channel: Channel, at: Ts) -> Option<Option<Cursor>> {
     let column = |place: usize| batch.columns().get(place);
     let channels = column(2)?.as_dictionary_opt::<Int32Type>()?;

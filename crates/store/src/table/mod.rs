@@ -363,27 +363,27 @@ impl Code for Definitions {
 pub(crate) struct Rows {
     table: Table,
     columns: Vec<Values>,
-    rows: usize,
+    count: usize,
 }
 
 impl Rows {
     pub fn new(table: Table) -> Self {
         let columns = table.columns().iter().map(|column| Values::new(column.of)).collect();
-        Self { table, columns, rows: 0 }
+        Self { table, columns, count: 0 }
     }
 
     /// How many rows there are.
     pub const fn len(&self) -> usize {
-        self.rows
+        self.count
     }
 
     /// Adds an event of this table.
     pub fn push(&mut self, published: &Published, definitions: &mut Definitions) {
         let Published { cursor, ts_pub, event } = published;
         let definition = definitions.place(&event.instrument);
-        let before = self.rows;
+        let before = self.count;
         put_body(event, self);
-        let times = self.rows - before;
+        let times = self.count - before;
         let instrument = &event.instrument;
         let names = self.table.columns();
         let columns = &mut self.columns;
@@ -408,7 +408,7 @@ impl Rows {
         let instrument = &event.instrument;
         let (head, items) = body.split(instrument);
         let times = items.len().max(1);
-        self.rows += times;
+        self.count += times;
         let layout = self.table.layout();
         let mut pen = Pen {
             columns: &mut self.columns,

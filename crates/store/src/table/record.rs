@@ -41,7 +41,9 @@ impl<T: Cell> Cell for Option<T> {
         }
         let mut columns = Vec::new();
         T::columns("", &mut columns);
-        columns.iter().for_each(|_| pen.null());
+        for _ in columns {
+            pen.null();
+        }
     }
 
     fn take(eye: &mut Eye<'_>) -> Option<Self> {
