@@ -197,7 +197,7 @@ impl RunReader {
         batch_rows: usize,
     ) -> Result<Self> {
         let path = reader.manifest.dir().join(&*file.path);
-        let rows = opened.rows(rows, batch_rows);
+        let rows = opened.rows(rows.iter().cloned(), batch_rows);
         let rows = rows.map_err(|e| Error::Damaged { path: path.clone(), what: e.to_string() })?;
         let (definitions, file) = (Arc::clone(&opened.definitions), Arc::clone(file));
         Ok(Self { path, file, definitions, rows, batch: None, reading: None, row: 0, more: true })
