@@ -71,6 +71,8 @@ pub(super) fn on_gap(lane: &mut Lane, gap: &Gap, at: Place, links: &[Link]) {
     {
         return;
     }
+    // What is lost is lost, whether it traded or not.
+    lane.halt(false, at);
     let state = State::Gap(Cause::Told(gap.cause));
     let silent = lane.open().is_some_and(|open| !open.told);
     if !(lane.state == state && gap.cause == GapCause::Disconnected && silent) {

@@ -131,7 +131,7 @@ fn a_closed_market_is_no_gap_and_a_connection_lost_in_it_is_one_when_it_opens() 
 }
 
 #[test]
-fn a_gap_that_was_told_while_nothing_traded_has_its_numbers_when_trade_goes_on() {
+fn a_gap_that_is_told_while_nothing_trades_is_a_gap_from_then_on() {
     let mut world = World::new();
     world.ask(Channel::Book, Proof::Sequence);
     world.snapshot(Some(1));
@@ -142,8 +142,9 @@ fn a_gap_that_was_told_while_nothing_traded_has_its_numbers_when_trade_goes_on()
     assert_eq!(
         world.short(Channel::Book)[2..],
         [
-            "closed(not_trading) 2000-4000",
-            "gap(disconnected) 4000-5000 1..9",
+            "closed(not_trading) 2000-3000",
+            "complete(sequence) 3000-3000 ..1",
+            "gap(disconnected) 3000-5000 1..9",
             "complete(sequence) 5000-5000 9..9"
         ]
     );
