@@ -289,7 +289,7 @@ impl Files<'_> {
         self.rows.set(self.rows.get() + count);
         let batch_rows = usize::try_from(count).unwrap_or(usize::MAX);
         let batches = opened
-            .cells(&[rows], batch_rows, Some(columns))
+            .cells(std::iter::once(rows), batch_rows, Some(columns))
             .and_then(|batches| batches.map(|batch| Ok(batch?)).collect());
         batches.map_err(|e| self.damaged(file, &e.to_string()))
     }
