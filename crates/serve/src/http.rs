@@ -117,9 +117,13 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
         "/api/v1/subscriptions" | "/api/v1/quotes" => "GET,HEAD,POST",
         path if path.starts_with("/api/v1/subscriptions/") => "DELETE",
         "/api/realtime/config" => "GET,HEAD,POST",
-        "/api/realtime/start" | "/api/realtime/stop" => "POST",
-        "/api/v1/storage/cold/archive" | "/api/v1/storage/lifecycle/cleanup" => "POST",
-        path if path.strip_prefix("/api/v1/storage/hot/").is_some_and(|rest| !rest.contains('/')) => "POST",
+        "/api/realtime/start"
+        | "/api/realtime/stop"
+        | "/api/v1/storage/cold/archive"
+        | "/api/v1/storage/lifecycle/cleanup"
+        | "/api/v1/storage/hot/trades"
+        | "/api/v1/storage/hot/tickers"
+        | "/api/v1/storage/hot/orderbooks" => "POST",
         _ => "GET,HEAD",
     };
     let message = format!("`{}` does not take {method}; use {allowed}", uri.path());

@@ -92,7 +92,7 @@ pub(crate) async fn history(
         ..Query::of(&[table])
     };
     if let Format::Columns(columnar) = format {
-        return Ok(columns(reader, query, columnar, limit));
+        return Ok(columns(&reader, query, columnar, limit));
     }
     let kept = tokio::task::spawn_blocking(move || read(&reader, query, limit)).await;
     let kept = kept.map_err(|e| unreadable(&e))?.map_err(|e| unreadable(&e))?;
@@ -151,8 +151,9 @@ fn read(reader: &Reader, query: Query, limit: usize) -> store::Result<Kept> {
 }
 
 /// Sends a range as it is read. What goes wrong on the way breaks the answer off, so that it is not taken for whole.
-fn columns(reader: Reader, query: Query, columnar: Columnar, limit: usize) -> Response {
+fn columns(reader: &Reader, query: Query, columnar: Columnar, limit: usize) -> Response {
     let (pieces, taken) = mpsc::channel(PIECES);
+    let reader = reader.clone();
     tokio::task::spawn_blocking(move || {
         let done = reader.extract(query, columnar, limit as u64, Pipe(pieces.clone()));
         if let Err(error) = done {

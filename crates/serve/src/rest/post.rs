@@ -105,21 +105,21 @@ pub(crate) async fn post(
     let Path(what) = path.map_err(|_| Fail::bad_parameter("the path is not valid UTF-8"))?;
     let table = table_of(&what)?;
     let example = "{\"exchange\":\"binance\",\"symbol\":\"BTCUSDT\",\"timestamp\":1795241674062,\"price\":\"64000.1\",…}";
-    let taken = take(&site, table, body(record, example)?.0);
+    let taken = take(&site, table, &body(record, example)?);
     if taken.is_err() {
         site.metrics.serve.refused_records.inc();
     }
     taken.map(|taken| (StatusCode::CREATED, Json(taken)))
 }
 
-fn take(site: &Site, table: Table, record: Record) -> Result<Taken, Fail> {
+fn take(site: &Site, table: Table, record: &Record) -> Result<Taken, Fail> {
     let instrument = names::at(&site.bus, &record.exchange, &record.symbol)?;
     let now = site.now();
     let ts_event = time(record.timestamp, now)?;
     let (channel, body, key) = match table {
-        Table::Quotes => quote(&instrument, &record)?,
-        Table::BookSnapshots => book(&instrument, &record)?,
-        _ => trade(&instrument, &record)?,
+        Table::Quotes => quote(&instrument, record)?,
+        Table::BookSnapshots => book(&instrument, record)?,
+        _ => trade(&instrument, record)?,
     };
     if !site.posted.is_new(format!("{} {} {key}", table.name(), instrument.name)) {
         let message = format!("the same record of {} came before: {key}", instrument.name);
