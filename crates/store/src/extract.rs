@@ -69,6 +69,18 @@ impl Reader {
         drop(batches);
         Ok(count)
     }
+
+    /// The rows of a table that stand in no file, as a stream of Arrow; where there are none it says the columns.
+    ///
+    /// # Errors
+    /// [`Error`] where log or catalogue does not read.
+    pub(crate) fn fresh_stream(table: Table, fresh: &[Arc<Published>]) -> Result<Vec<u8>> {
+        let mut writer = StreamWriter::try_new(Vec::new(), &table.schema()).map_err(other)?;
+        for batch in Batches::new(table, fresh.iter().map(|published| Ok(Arc::clone(published)))) {
+            writer.write(&batch?).map_err(other)?;
+        }
+        writer.into_inner().map_err(other)
+    }
 }
 
 /// Events as batches of rows.

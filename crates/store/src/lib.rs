@@ -20,6 +20,7 @@ mod merge;
 mod reader;
 mod seal;
 mod shelf;
+pub mod sql;
 mod store;
 mod table;
 

@@ -1,6 +1,7 @@
 //! Reads what is kept, wherever it stands: in files, in the log, in memory.
 
 mod book;
+mod inputs;
 mod range;
 
 pub use book::BookAt;

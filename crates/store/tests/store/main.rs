@@ -10,4 +10,5 @@ mod damage;
 mod files;
 mod power;
 mod sim_disk;
+mod sql;
 mod world;
