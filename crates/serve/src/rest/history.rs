@@ -96,7 +96,7 @@ pub(crate) async fn history(
     }
     let kept = tokio::task::spawn_blocking(move || read(&reader, query, limit)).await;
     let kept = kept.map_err(|e| unreadable(&e))?.map_err(|e| unreadable(&e))?;
-    Ok(answer(&instrument, kind.to_owned(), kept, format == Format::Csv))
+    Ok(answer(&instrument, kind.to_owned(), &kept, format == Format::Csv))
 }
 
 /// The reader of what is kept.
@@ -186,7 +186,7 @@ impl Write for Pipe {
     }
 }
 
-fn answer(instrument: &Instrument, kind: String, kept: Kept, csv: bool) -> Response {
+fn answer(instrument: &Instrument, kind: String, kept: &Kept, csv: bool) -> Response {
     let events: Vec<Box<RawValue>> = kept.events.iter().filter_map(|p| stream::event(p)).collect();
     if csv {
         return ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], table(&events)).into_response();
