@@ -28,6 +28,8 @@ pub struct Config {
     pub tape: tape::Config,
     /// Every event on disk, where `store.dir` names a folder.
     pub store: store::Config,
+    /// SQL queries over that, by `qingxi-sql`.
+    pub sql: store::sql::Config,
     /// Which sources are read, and what of them.
     pub sources: Vec<feed::SourceConfig>,
 }
@@ -89,6 +91,7 @@ impl Default for Config {
             engine: engine::Config::default(),
             tape: tape::Config::default(),
             store: store::Config::default(),
+            sql: store::sql::Config::default(),
             sources,
         }
     }
@@ -263,6 +266,7 @@ fn validate(config: &Config, faults: &mut Vec<String>) {
         }
     }
     faults.extend(config.store.faults().into_iter().map(|fault| format!("store.{fault}")));
+    faults.extend(config.sql.faults().into_iter().map(|fault| format!("sql.{fault}")));
     for (key, value) in [("bus.window", config.bus.window), ("engine.levels_max", config.engine.levels_max)] {
         if value == 0 {
             faults.push(format!("{key}: must be at least 1"));

@@ -45,6 +45,12 @@ pub enum Error {
     /// Events cannot be kept or read.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A query has no answer, by what the platform says.
+    #[error("{0}")]
+    Query(String),
+    /// A query has no answer.
+    #[error(transparent)]
+    Sql(#[from] store::sql::Error),
     /// A simulator cannot start.
     #[error(transparent)]
     Sim(#[from] sim::Error),

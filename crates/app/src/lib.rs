@@ -5,6 +5,7 @@ pub mod demo;
 pub mod error;
 pub mod events;
 pub mod history;
+pub mod query;
 pub mod quotes;
 pub mod replay;
 pub mod simulate;

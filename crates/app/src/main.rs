@@ -4,7 +4,7 @@ use app::config::{self, Config};
 use app::error::{self, Error, Result};
 use app::events::{backup, compact, coverage, export, verify};
 use app::history::{backfill, import};
-use app::{demo, quotes, replay, simulate, soak, status, subscriptions, tapes, topology};
+use app::{demo, query, quotes, replay, simulate, soak, status, subscriptions, tapes, topology};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +59,8 @@ enum Command {
     Coverage(coverage::Args),
     /// Write what is only in the log as Parquet files, and make few of many.
     Compact(compact::Args),
+    /// Ask SQL of what is kept, in a folder or by a running platform.
+    Query(query::Args),
     /// What a running platform wants of its sources: show it, want more, want less.
     Subscriptions(subscriptions::Args),
     /// Quotes of Chinese stocks from a running platform, from the best source or a named one.
@@ -131,6 +133,7 @@ fn carry_out(command: Command) -> Result<u8> {
         }
         Command::Replay(args) => replay::run(&args),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Query(args) => block_on(query::run(args)),
         Command::Quotes(args) => block_on(quotes::run(args)),
         Command::Subscriptions(args) => block_on(subscriptions::run(args)),
         Command::Backfill(args) => {

@@ -13,6 +13,7 @@ use model::{SourceName, Ts};
 use source::Source;
 use std::path::Path;
 use std::sync::Arc;
+use store::sql::Sql;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -54,6 +55,7 @@ impl Platform {
                 desk: desk.clone(),
                 store: kept.as_ref().map(|(store, _)| store.reader()),
                 control: kept.as_ref().map(|(store, _)| store.control()),
+                sql: kept.as_ref().map(|(store, _)| Sql::new(config.sql.clone(), Arc::new(store.reader()))),
                 clock: feed::clock::now,
                 shutdown: stopped.clone(),
             },

@@ -1,5 +1,6 @@
 //! What all requests have in common: parameters, errors as JSON, limits, counting.
 
+use crate::rest::SQL;
 use crate::site::Site;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -117,6 +118,7 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
         "/api/v1/subscriptions" | "/api/v1/quotes" => "GET,HEAD,POST",
         path if path.starts_with("/api/v1/subscriptions/") => "DELETE",
         "/api/realtime/config" => "GET,HEAD,POST",
+        SQL => "POST",
         "/api/realtime/start"
         | "/api/realtime/stop"
         | "/api/v1/storage/cold/archive"
@@ -135,6 +137,8 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", |path| known_route(path.as_str()));
     let limit = Duration::from_millis(site.config.request_timeout_ms);
+    let queries = site.sql.as_ref().filter(|_| route == SQL);
+    let limit = queries.map_or(limit, |sql| limit.max(sql.longest()));
     let response = if body_too_large(request.headers(), site.config.http_body_bytes_max) {
         let message = format!("a body may have {} bytes", site.config.http_body_bytes_max);
         Fail::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).into_response()

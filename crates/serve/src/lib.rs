@@ -68,6 +68,8 @@ pub struct Parts {
     pub store: Option<store::Reader>,
     /// To ask for what is done to it.
     pub control: Option<store::Control>,
+    /// Who answers SQL queries over it.
+    pub sql: Option<store::sql::Sql>,
     /// Tells the time.
     pub clock: fn() -> Ts,
     /// Turns true when it is time to stop; dropping its sender does too.

@@ -13,6 +13,7 @@ use model::{SourceName, Ts};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use store::sql::Sql;
 use tokio::sync::{Notify, watch};
 
 /// For how long a report on all lanes is used again, so that many who ask at once cost one look.
@@ -28,6 +29,7 @@ pub(crate) struct Site {
     pub(crate) control: Option<store::Control>,
     /// Records that other programs brought.
     pub(crate) posted: Posted,
+    pub(crate) sql: Option<Sql>,
     clock: fn() -> Ts,
     pub(crate) started: Ts,
     /// Chinese stocks of all sources as one.
@@ -51,7 +53,7 @@ pub(crate) struct Report {
 
 impl Site {
     pub(crate) fn new(config: Config, parts: Parts) -> Self {
-        let Parts { bus, metrics, sources, desk, store, control, clock, shutdown } = parts;
+        let Parts { bus, metrics, sources, desk, store, control, sql, clock, shutdown } = parts;
         Self {
             config,
             bus,
@@ -61,6 +63,7 @@ impl Site {
             store,
             control,
             posted: Posted::default(),
+            sql,
             clock,
             started: clock(),
             one: One::new(clock()),

@@ -103,6 +103,8 @@ fn reference() -> String {
     section(&mut out, "[tape]", &tops["tape"], &table("tape"), &tape);
     let store = docs(include_str!("../../../store/src/config.rs"), "Config");
     section(&mut out, "[store]", &tops["store"], &table("store"), &store);
+    let sql = docs(include_str!("../../../store/src/sql/config.rs"), "Config");
+    section(&mut out, "[sql]", &tops["sql"], &table("sql"), &sql);
     let feed = docs(include_str!("../../../feed/src/config.rs"), "SourceConfig");
     for source in all["sources"].as_array().unwrap() {
         section(&mut out, "[[sources]]", &tops["sources"], source.as_table().unwrap(), &feed);

@@ -13,6 +13,7 @@ mod ledger;
 mod listing;
 pub(crate) mod post;
 mod replay;
+mod sql;
 mod stats;
 mod storage;
 mod subscriptions;
@@ -25,8 +26,11 @@ use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
+/// Its answer may take as long as a query may.
+pub(crate) const SQL: &str = "/api/v1/sql";
+
 /// The routes of the HTTP port, each with what it is for.
-pub(crate) const ROUTES: [(&str, &str); 32] = [
+pub(crate) const ROUTES: [(&str, &str); 33] = [
     ("/", "this page; as JSON, this list"),
     ("/api/v1/health", "status of the sources by the age of their data; 503 when none is healthy"),
     ("/api/v1/health/summary", "the same with numbers of each source"),
@@ -42,6 +46,10 @@ pub(crate) const ROUTES: [(&str, &str); 32] = [
     (
         "/api/v1/coverage",
         "whether what was kept is complete, by lane and time; ?source= &exchange= &instrument= &channel= &state= &from= &to=",
+    ),
+    (
+        SQL,
+        "POST {sql, format, limit, as_known_at}, or the query as text/plain: SQL over what was kept; ?format=json|csv|arrow|parquet|table &limit= &as_known_at=",
     ),
     ("/api/v1/quote/{exchange}/{*symbol}", "best bid and offer"),
     ("/api/v1/lanes", "every lane with its state and evidence; ?source= &state= &instrument= &channel="),
@@ -103,6 +111,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/v1/trades/{exchange}/{*symbol}", get(trades::trades))
         .route("/api/v1/history/{kind}/{exchange}/{*symbol}", get(history::history))
         .route("/api/v1/coverage", get(coverage::coverage))
+        .route(SQL, post(sql::sql))
         .route("/api/v1/lanes", get(lanes::lanes))
         .route("/api/v1/links", get(lanes::links))
         .route("/api/v1/findings", get(findings::findings))

@@ -6,6 +6,7 @@ mod history;
 mod limits;
 mod realtime;
 mod rest;
+mod sql;
 mod stocks;
 mod storage;
 mod stream;

@@ -10,9 +10,11 @@ use model::{
 use serde_json::Value;
 use serve::{Addrs, Config, Running};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
+use store::sql::Sql;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -35,6 +37,8 @@ pub struct World {
     pub running: Running,
     /// What may keep events.
     pub store: Option<Store>,
+    /// Where `qingxi-sql` is looked for.
+    pub program: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -55,6 +59,9 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
     let folder = tempfile::tempdir().unwrap();
     let (store, _) =
         Store::open(store::Config { dir: folder.path().to_owned(), ..store::Config::default() }).unwrap();
+    let program = folder.path().join("qingxi-sql");
+    let queries =
+        store::sql::Config { program: program.clone(), queries_max: 1, wait_ms: 1, ..Default::default() };
     let parts = serve::Parts {
         bus: Arc::clone(&bus),
         metrics: Arc::clone(&metrics),
@@ -62,11 +69,22 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
         desk: Arc::clone(&desk),
         store: Some(store.reader()),
         control: Some(store.control()),
+        sql: Some(Sql::new(queries, Arc::new(store.reader()))),
         clock,
         shutdown: stopped,
     };
     let running = serve::run(config, parts).await.unwrap();
-    World { bus, desk, metrics, at: running.addrs, stop, running, store: Some(store), _folder: folder }
+    World {
+        bus,
+        desk,
+        metrics,
+        at: running.addrs,
+        stop,
+        running,
+        store: Some(store),
+        program,
+        _folder: folder,
+    }
 }
 
 /// `BASE/QUOTE@v`.
