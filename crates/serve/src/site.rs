@@ -81,7 +81,8 @@ impl Site {
         let (metrics, desk) = (Arc::clone(&self.metrics), Arc::clone(&self.desk));
         let (sources, store, clock) = (self.sources, self.store.clone(), self.clock);
         let control = self.control.clone();
-        let parts = Parts { bus, metrics, sources, desk, store, control, clock, shutdown };
+        let sql = self.sql.clone();
+        let parts = Parts { bus, metrics, sources, desk, store, control, sql, clock, shutdown };
         Self { replay: Some(Notify::new()), ..Self::new(self.config.clone(), parts) }
     }
 

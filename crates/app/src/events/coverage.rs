@@ -64,7 +64,10 @@ pub fn run(args: &Args) -> Result<u8> {
     let (from, to) = (args.from.unwrap_or(Ts(i64::MIN)), args.to.unwrap_or(Ts(i64::MAX)));
     let mut rows = Reader::open(&args.dir)?.coverage(&wanted, from, to)?;
     rows.retain(|row| args.state.as_deref().is_none_or(|state| row.state == state));
-    let missing = rows.iter().any(|row| row.state == "gap" && row.end != Some("repaired"));
+    // Every lane begins by being asked for, which is no loss.
+    let lost =
+        |row: &&Row| row.state == "gap" && row.cause != Some("starting") && row.end != Some("repaired");
+    let missing = rows.iter().any(|row| lost(&row));
     if args.json {
         rows.iter().for_each(print_json);
     } else {
