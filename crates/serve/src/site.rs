@@ -79,10 +79,10 @@ impl Site {
     /// The same for one client, on a bus on which the past is published again; `shutdown` tells its end.
     pub(crate) fn replaying(&self, bus: Arc<Bus>, shutdown: watch::Receiver<bool>) -> Self {
         let (metrics, desk) = (Arc::clone(&self.metrics), Arc::clone(&self.desk));
-        let (sources, store, clock) = (self.sources, self.store.clone(), self.clock);
-        let control = self.control.clone();
-        let sql = self.sql.clone();
-        let parts = Parts { bus, metrics, sources, desk, store, control, sql, clock, shutdown };
+        let (sources, clock) = (self.sources, self.clock);
+        // Nothing but the stream is asked of it.
+        let parts =
+            Parts { bus, metrics, sources, desk, store: None, control: None, sql: None, clock, shutdown };
         Self { replay: Some(Notify::new()), ..Self::new(self.config.clone(), parts) }
     }
 
