@@ -36,6 +36,8 @@ pub enum Interval {
 }
 
 impl Interval {
+    const ALL: [Self; 6] = [Self::M1, Self::M5, Self::M15, Self::M30, Self::H1, Self::D1];
+
     const fn name(self) -> &'static str {
         match self {
             Self::M1 => "1m",
@@ -57,6 +59,18 @@ impl Interval {
             Self::D1 => 1_440,
         }
     }
+}
+
+/// The interval of a length in which an instant falls, as live bars have it: from its start to before its end. `None` where
+/// nothing is traded then. Round the clock, and for lengths (in ns) of which no live bars are made, an interval begins at a
+/// multiple of its length since 1970.
+pub fn interval_of(instrument: &Instrument, length_ns: i64, at: Ts) -> Option<(Ts, Ts)> {
+    let live = Interval::ALL.into_iter().find(|it| it.minutes() * MINUTE_MS * 1_000_000 == length_ns);
+    if let (Some(code), Some(interval)) = (ashare::code(instrument), live) {
+        return Slot::of(Some(code), interval, at).map(|slot| (slot.start, slot.end));
+    }
+    let start = at.0.checked_rem_euclid(length_ns).map(|past| at.0.saturating_sub(past))?;
+    Some((Ts(start), Ts(start.saturating_add(length_ns))))
 }
 
 const MINUTE_MS: i64 = 60_000;

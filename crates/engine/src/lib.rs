@@ -5,7 +5,7 @@ mod bars;
 mod check;
 mod shares;
 
-pub use bars::Interval;
+pub use bars::{Interval, interval_of};
 pub use shares::Level;
 
 use bars::Bars;

@@ -419,20 +419,16 @@ impl Opened {
                 .collect();
             let ends = starts.iter().skip(1).copied().chain([rows.end]);
             let pages = starts.iter().zip(ends).enumerate().map(|(at, (start, end))| {
-                let inside = index
-                    .min_value(at)
-                    .zip(index.max_value(at))
-                    .is_none_or(|(min, max)| *max >= from.0 && *min < to.0);
-                let nulls = index.null_count(at).is_none_or(|nulls| nulls > 0);
-                (*start..end, inside, nulls)
+                let outside =
+                    index.min_value(at).zip(index.max_value(at)).is_some_and(|(min, max)| *max < from.0 || *min >= to.0);
+                (*start..end, !index.is_null_page(at) && !outside)
             });
             Some(pages.collect::<Vec<_>>())
         };
         let Some((told, ours)) = pages("ts_event").zip(pages("ts_recv")) else { return vec![rows] };
         // A row without the venue's time, or with an absurd one, counts by ours.
-        let wanted = told.into_iter().filter(|(_, inside, nulls)| *inside || *nulls).map(|(page, ..)| page);
-        let mut wanted: Vec<Range<u64>> =
-            wanted.chain(ours.into_iter().filter(|(_, inside, _)| *inside).map(|(page, ..)| page)).collect();
+        let wanted = told.into_iter().chain(ours).filter(|(_, inside)| *inside);
+        let mut wanted: Vec<Range<u64>> = wanted.map(|(page, _)| page).collect();
         wanted.sort_by_key(|page| page.start);
         wanted
     }

@@ -1,5 +1,6 @@
 //! Reads what is kept, wherever it stands: in files, in the log, in memory.
 
+mod bars;
 mod book;
 mod inputs;
 mod range;

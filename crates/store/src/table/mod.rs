@@ -14,6 +14,7 @@ mod rows;
 mod tests;
 
 pub(crate) use cell::{Column, Type};
+pub(crate) use number::mantissas;
 
 use crate::code::Code;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -301,6 +302,11 @@ impl Table {
     /// Its columns as Arrow calls them.
     pub fn schema(self) -> SchemaRef {
         Arc::clone(&self.layout().schema)
+    }
+
+    /// The place of a column.
+    pub(crate) fn place(self, name: &str) -> Option<usize> {
+        self.columns().iter().position(|column| column.name == name)
     }
 
     pub(crate) fn columns(self) -> &'static [Column] {

@@ -50,6 +50,29 @@ pub(super) fn to_mantissa(double: f64, scale: Scale) -> Option<i64> {
     }
 }
 
+/// The mantissas at a scale of doubles that give their decimals back. One that does not
+/// fit is 0; it stands in the column of exact text.
+pub(crate) fn mantissas(doubles: &[f64], scale: Scale, out: &mut Vec<i64>) {
+    // A double of this size has a last place of one: what is added to it is rounded to a whole number in its low bits.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    out.clear();
+    let mut near = false;
+    if let Some(power) = POW10.get(usize::from(scale)) {
+        near = true;
+        out.extend(doubles.iter().map(|double| {
+            let exact = double * power;
+            near &= exact.abs() < NEAR_MAX;
+            (exact + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()).cast_signed()
+        }));
+    }
+    if !near {
+        out.clear();
+        for double in doubles {
+            out.push(to_mantissa(*double, scale).unwrap_or_default());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +99,9 @@ mod tests {
                 prop_assert_eq!(decimal, wanted);
                 let (double, _) = to_double(i128::from(mantissa), scale);
                 prop_assert_eq!(to_mantissa(double, scale), Some(mantissa));
+                let mut all = Vec::new();
+                mantissas(&[double, 0.0], scale, &mut all);
+                prop_assert_eq!(all, [mantissa, 0]);
             }
         }
 

@@ -4,6 +4,7 @@
 
 mod archive;
 mod backup;
+mod bars;
 mod books;
 mod crash;
 mod damage;
