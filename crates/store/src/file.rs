@@ -419,8 +419,10 @@ impl Opened {
                 .collect();
             let ends = starts.iter().skip(1).copied().chain([rows.end]);
             let pages = starts.iter().zip(ends).enumerate().map(|(at, (start, end))| {
-                let outside =
-                    index.min_value(at).zip(index.max_value(at)).is_some_and(|(min, max)| *max < from.0 || *min >= to.0);
+                let outside = index
+                    .min_value(at)
+                    .zip(index.max_value(at))
+                    .is_some_and(|(min, max)| *max < from.0 || *min >= to.0);
                 (*start..end, !index.is_null_page(at) && !outside)
             });
             Some(pages.collect::<Vec<_>>())

@@ -309,9 +309,8 @@ impl Out<'_> {
             *done += bytes;
             progress(*done, *total);
         } else {
-            let source =
-                open().map_err(|source| Error::Disk { doing: "open", path: path.clone(), source })?;
-            land(source, &path, &path, (bytes, chunks), |more| {
+            let failed = |e| Error::Disk { doing: "open", path: source.to_owned(), source: e };
+            land(open().map_err(failed)?, source, &path, (bytes, chunks), |more| {
                 *done += more;
                 progress(*done, *total);
             })?;

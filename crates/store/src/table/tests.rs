@@ -20,7 +20,7 @@ fn published(number: u64, body: Body, scale: u8) -> Published {
             instrument: Arc::new(instrument),
             channel: Channel::Trades,
             flags: Flags::SUSPECT,
-            stamp: Stamp { ts_event: (number % 2 == 0).then_some(Ts(1)), ts_recv: Ts(2) },
+            stamp: Stamp { ts_event: number.is_multiple_of(2).then_some(Ts(1)), ts_recv: Ts(2) },
             body,
         },
     }

@@ -212,6 +212,7 @@ async fn files_that_a_kill_left_without_a_name_are_deleted_and_said() {
     let dir = tempfile::tempdir().unwrap();
     let config = small(dir.path());
     let (_, running, _bus) = run(&config, EPOCH, 2_000).await;
+    running.sealed().await;
     running.stop().await;
     let file = parquet(dir.path()).remove(0);
     let folder = file.parent().unwrap();
