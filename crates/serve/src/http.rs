@@ -118,8 +118,8 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
         "/api/v1/subscriptions" | "/api/v1/quotes" => "GET,HEAD,POST",
         path if path.starts_with("/api/v1/subscriptions/") => "DELETE",
         "/api/realtime/config" => "GET,HEAD,POST",
-        SQL => "POST",
-        "/api/realtime/start"
+        SQL
+        | "/api/realtime/start"
         | "/api/realtime/stop"
         | "/api/v1/storage/cold/archive"
         | "/api/v1/storage/lifecycle/cleanup"
