@@ -66,7 +66,9 @@ async fn measure(clients: usize, bursts: usize, burst: usize) {
         metrics: Arc::clone(&metrics),
         sources: &["v"],
         desk: Arc::new(feed::Desk::open(None).unwrap()),
-        history: None,
+        store: None,
+        control: None,
+        sql: None,
         clock: now,
         shutdown: stopped,
     };

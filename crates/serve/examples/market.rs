@@ -47,7 +47,9 @@ async fn main() {
         metrics: Arc::clone(&metrics),
         sources,
         desk: Arc::new(feed::Desk::open(None).unwrap()),
-        history: None,
+        store: None,
+        control: None,
+        sql: None,
         clock: now,
         shutdown: stopped,
     };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use store::log::{Entry, Found, Lost, Torn};
-use store::{FileCheck, Note, Reader};
+use store::{FileCheck, Note, Reader, TableSize};
 
 /// How many damages, holes and losses are shown each; all are counted.
 const SHOWN_MAX: usize = 100;
@@ -50,16 +50,8 @@ struct Report {
     damages: u64,
     damaged: Vec<Value>,
     torn: Vec<Value>,
-    tables: BTreeMap<&'static str, Files>,
+    tables: BTreeMap<&'static str, TableSize>,
     notes: Vec<Value>,
-}
-
-/// The Parquet files of a table.
-#[derive(Default)]
-struct Files {
-    files: u64,
-    rows: u64,
-    bytes: u64,
 }
 
 impl Report {
@@ -162,7 +154,7 @@ impl Report {
         table.print();
         if !self.tables.is_empty() {
             let mut table = Table::new(&["table", "files", "rows", "bytes", "bytes a row"]);
-            for (name, Files { files, rows, bytes }) in &self.tables {
+            for (name, TableSize { files, rows, bytes }) in &self.tables {
                 table.row(vec![
                     Cell::left(name),
                     Cell::right(files),

@@ -26,7 +26,7 @@ pub(crate) fn are_at(path: &Path) -> bool {
 
 /// A hash as people compare it.
 fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The first part of a hash.
