@@ -172,7 +172,8 @@ pub fn backup(dir: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Resu
     if !dir.is_dir() {
         return Err(refused(dir, "there is no such folder"));
     }
-    if inside(to, dir) {
+    let to = &absolute(to)?;
+    if to.starts_with(absolute(dir)?) {
         return Err(refused(to, "a backup does not stand in the folder that it is of"));
     }
     let mut lock = Host::new(to);
@@ -188,9 +189,9 @@ pub fn backup(dir: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Resu
     Err(refused(dir, "its files change quicker than they can be copied"))
 }
 
-fn inside(path: &Path, dir: &Path) -> bool {
-    let whole = |path: &Path| std::path::absolute(path).ok();
-    whole(path).zip(whole(dir)).is_some_and(|(path, dir)| path.starts_with(dir))
+/// A path that has all its folders, so that each can be synced.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|source| Error::Disk { doing: "find", path: path.to_owned(), source })
 }
 
 /// `None` where a file went while it was to be copied: it stands in another one then.
@@ -208,7 +209,8 @@ fn attempt(dir: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result
     for (number, mut file) in segments {
         let path = dir.join(segment_name(number));
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| Error::Disk { doing: "read", path, source })?;
+        let failed = |source| Error::Disk { doing: "read", path: path.clone(), source };
+        file.read_to_end(&mut bytes).map_err(failed)?;
         let whole = Whole::of(&bytes, number);
         bytes.truncate(whole.bytes);
         if bytes.is_empty() {
@@ -218,25 +220,25 @@ fn attempt(dir: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result
         point.newest = point.newest.max(whole.last);
         let segment = Segment { number, bytes: bytes.len() as u64, chunks: chunks(&bytes) };
         out.total += segment.bytes;
-        out.put(&segment.place(), || Ok(&*bytes), (segment.bytes, &segment.chunks), progress)?;
+        out.put(&segment.place(), &path, || Ok(&*bytes), (segment.bytes, &segment.chunks), progress)?;
         point.segments.push(segment);
     }
     for file in state.files.values() {
         let path = dir.join(&*file.path);
-        let done = out.put(&place(file), || File::open(&path), (file.bytes, &file.chunks), progress);
-        match done {
-            Ok(()) => {}
-            Err(Error::Disk { source, .. })
-                if source.kind() == io::ErrorKind::NotFound && moved(dir, file)? =>
-            {
-                return Ok(None);
-            }
-            Err(Error::Damaged { what, .. }) => {
-                out.report.damaged.push(format!("{}: {what}", file.path));
-                point.image.forget(file.id);
+        let done = out.put(&place(file), &path, || File::open(&path), (file.bytes, &file.chunks), progress);
+        let what = match done {
+            Ok(()) => continue,
+            Err(Error::Damaged { what, .. }) => what,
+            Err(Error::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                if moved(dir, file)? {
+                    return Ok(None);
+                }
+                "the file is missing".to_owned()
             }
             Err(error) => return Err(error),
-        }
+        };
+        out.report.damaged.push(format!("{}: {what}", file.path));
+        point.image.forget(file.id);
     }
     let Out { mut report, folders, .. } = out;
     for folder in folders {
@@ -296,6 +298,7 @@ impl Out<'_> {
     fn put<R: io::Read>(
         &mut self,
         place: &str,
+        source: &Path,
         open: impl FnOnce() -> io::Result<R>,
         (bytes, chunks): (u64, &[u32]),
         progress: &mut impl FnMut(u64, u64),

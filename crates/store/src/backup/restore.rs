@@ -1,6 +1,6 @@
 //! A folder made of a backup, as it was known at an instant.
 
-use super::{Point, place, state};
+use super::{Point, absolute, place, state};
 use crate::books::Books;
 use crate::copy::land;
 use crate::disk::Host;
@@ -64,6 +64,7 @@ pub fn restore(
         let path = path.to_owned();
         move |source| Error::Disk { doing, path, source }
     };
+    let to = &absolute(to)?;
     if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(refused(to, "the folder is not empty"));
     }
@@ -164,7 +165,7 @@ fn later(from: &Path, part: &Path, point: &Point, at: Ts, report: &mut RestoreRe
     let failed = |source| Error::Disk { doing: "create", path: scratch.clone(), source };
     fs::create_dir_all(&scratch).map_err(failed)?;
     segments(from, &scratch, point, &mut |_| {})?;
-    let State { files, sealed, next, dropped } = state(&point.image, from)?;
+    let State { files, sealed, .. } = state(&point.image, from)?;
     let after = report.newest;
     let wanted = |published: &Published| Some(published.cursor) > after && published.ts_pub <= at;
     let mut fresh = Vec::new();
@@ -179,24 +180,21 @@ fn later(from: &Path, part: &Path, point: &Point, at: Ts, report: &mut RestoreRe
         }
     }
     // The files are read where they stand.
-    let files = files.into_iter().filter(|(_, file)| file.runs.iter().any(|run| Some(run.last) > after));
-    let files = files.map(|(id, file)| {
+    let files = files.into_iter().map(|(id, file)| {
         let mut file = Arc::unwrap_or_clone(file);
         file.path = place(&file).into();
         (id, Arc::new(file))
     });
-    let state = State { files: files.collect(), sealed, next, dropped };
-    let query = Query { known_at: Some(at), ..Query::of(&Table::ALL) };
+    let state = State { files: files.collect(), ..State::default() };
+    let query = Query { known_at: Some(at), after, ..Query::of(&Table::ALL) };
     let reader = Reader::new(Arc::new(Manifest::none(from)), None);
     let mut tail = Tail::open(part, after)?;
     for published in Range::new(reader, query, &state, fresh) {
         let published = published?;
-        if wanted(&published) {
-            report.at = report.at.max(published.ts_pub);
-            report.newest = Some(published.cursor);
-            report.events_after += 1;
-            tail.put(published)?;
-        }
+        report.at = report.at.max(published.ts_pub);
+        report.newest = Some(published.cursor);
+        report.events_after += 1;
+        tail.put(published)?;
     }
     tail.finish()?;
     fs::remove_dir_all(&scratch).map_err(|source| Error::Disk { doing: "delete", path: scratch, source })
