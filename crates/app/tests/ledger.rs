@@ -14,6 +14,8 @@ const SEEDS: u64 = 6;
 
 type Lane = (Box<str>, Channel);
 type Gaps = BTreeMap<Lane, Vec<(&'static str, Option<u64>)>>;
+/// The last number before a hole and the first after it.
+type Hole = (Option<u64>, Option<u64>);
 
 /// What a run told, and what the ledger makes of it.
 #[derive(Default)]
@@ -23,7 +25,7 @@ struct Seen {
     /// Gaps of books in their order.
     books: Gaps,
     /// Holes in trades by numbers.
-    holes: BTreeMap<Lane, Vec<(Option<u64>, Option<u64>)>>,
+    holes: BTreeMap<Lane, Vec<Hole>>,
     begun: BTreeMap<Lane, Ts>,
 }
 
@@ -34,7 +36,7 @@ impl Seen {
         let lane = (event.instrument.name.clone(), event.channel);
         if let Body::Gap(gap) = &event.body {
             let of = |gaps: &mut Gaps| {
-                gaps.entry(lane.clone()).or_default().push((gap.cause.name(), gap.from_seq))
+                gaps.entry(lane.clone()).or_default().push((gap.cause.name(), gap.from_seq));
             };
             match event.channel {
                 Channel::Book => of(&mut self.books),
