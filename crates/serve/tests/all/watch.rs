@@ -120,6 +120,7 @@ async fn a_port_in_use_is_named_with_what_to_do() {
         desk: std::sync::Arc::new(feed::Desk::open(None).unwrap()),
         store: None,
         control: None,
+        sql: None,
         clock: || NOW,
         shutdown: stopped,
     };
