@@ -11,7 +11,7 @@ async fn kept() -> (World, store::Running) {
     (world, running)
 }
 
-fn record(more: Value) -> Value {
+fn record(more: &Value) -> Value {
     let mut record = json!({ "exchange": "v", "symbol": "AAUSD", "timestamp": NOW.as_ms() });
     record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     record
@@ -30,7 +30,7 @@ async fn what_is_posted_is_kept_and_read_again() {
         ("tickers", json!({ "bid_price": "1", "bid_quantity": "2", "ask_price": 1.5, "ask_quantity": "3" })),
         ("orderbooks", json!({ "bids": [["1", "2"]], "asks": [["1.5", 3]], "last_update_id": 4 })),
     ] {
-        let (status, body) = world.post_json(&format!("/api/v1/storage/hot/{what}"), &record(more)).await;
+        let (status, body) = world.post_json(&format!("/api/v1/storage/hot/{what}"), &record(&more)).await;
         assert_eq!((status, &body["status"]), (201, &"success".into()), "{what}: {body}");
         acked(&world, &running).await;
         let (status, body) = world.get(&format!("/api/v1/storage/hot/{what}/v/AAUSD?limit=5")).await;
@@ -49,7 +49,7 @@ async fn what_is_wrong_with_a_record_is_named_and_counted_and_nothing_of_it_is_p
     let (world, _running) = kept().await;
     let good = json!({ "trade_id": 1, "price": "1.25", "quantity": "3" });
     let with = |key: &str, value: Value| {
-        let mut record = record(good.clone());
+        let mut record = record(&good);
         record[key] = value;
         record
     };
@@ -72,8 +72,8 @@ async fn what_is_wrong_with_a_record_is_named_and_counted_and_nothing_of_it_is_p
         assert_eq!((code, &body["error"]), (status, &word.into()), "{bad}: {body}");
     }
     assert_eq!(world.bus.cursor(), before);
-    let (code, _) = world.post_json("/api/v1/storage/hot/trades", &record(good.clone())).await;
-    let (again, body) = world.post_json("/api/v1/storage/hot/trades", &record(good)).await;
+    let (code, _) = world.post_json("/api/v1/storage/hot/trades", &record(&good)).await;
+    let (again, body) = world.post_json("/api/v1/storage/hot/trades", &record(&good)).await;
     assert_eq!((code, again, &body["error"]), (201, 409, &"duplicate".into()), "{body}");
     assert_eq!(world.bus.cursor().number, before.number + 1);
     // What is no record at all is refused before it is one.
@@ -87,7 +87,7 @@ async fn archive_and_cleanup_are_done_when_asked_for_and_told() {
         world.post_json("/api/v1/storage/lifecycle/cleanup", &json!({ "retention_hours": 0 })).await;
     assert_eq!(body["error"], "bad_parameter", "{body}");
     let trade = json!({ "trade_id": 1, "price": "1.25", "quantity": "3" });
-    world.post_json("/api/v1/storage/hot/trades", &record(trade)).await;
+    world.post_json("/api/v1/storage/hot/trades", &record(&trade)).await;
     acked(&world, &running).await;
     let (status, body) = world.post_json("/api/v1/storage/cold/archive", &json!({})).await;
     assert_eq!((status, &body["status"]), (200, &"success".into()), "{body}");
