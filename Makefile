@@ -4,7 +4,7 @@ FOR ?=
 SEEDS ?= 10000
 CRASHES ?= 1000
 
-.PHONY: help demo run sql test lint fmt bench bench-peers clients soak crash docs fuzz
+.PHONY: help demo run sql test lint fmt bench bench-peers clients files soak crash docs fuzz
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ bench-peers: ## the same frames through peers, in one run
 
 clients: ## public client libraries (ccxt pro, pytdx, from PyPI) against the simulators; VENUES="okx kraken" for some
 	./scripts/clients/run
+
+files: ## what polars, DuckDB and pandas read of the store's files, and what they take beside other forms (from PyPI)
+	./scripts/files/run sizes
 
 soak: ## deterministic simulation; SEEDS=10000
 	cargo run --locked --release -p app -- soak --seeds $(SEEDS)

@@ -70,11 +70,14 @@ fn the_ledger_of_a_simulated_session_has_every_gap_that_was_told_once_and_no_tim
             sim::watch(*source, Plan { seed, ..Plan::default() }, &mut |event| seen.on(event));
             for (lane, told) in &seen.books {
                 let rows = seen.rows(lane);
-                let own: Vec<_> = rows
-                    .iter()
-                    .filter(|row| row.state == "gap" && row.cause != Some("starting"))
-                    .map(|row| (row.cause.unwrap_or_default(), row.from_seq))
-                    .collect();
+                let of = |row: &Row| (row.state == "gap").then(|| (row.cause.unwrap_or_default(), row.from_seq));
+                // A gap goes on after a time in which nothing was to come.
+                let goes_on = |at: usize| {
+                    let before = at.checked_sub(2).and_then(|before| rows.get(before..at));
+                    before.is_some_and(|b| b[1].state == "closed" && of(&b[0]) == of(&rows[at]))
+                };
+                let own = (0..rows.len()).filter(|at| !goes_on(*at)).filter_map(|at| of(&rows[at]));
+                let own: Vec<_> = own.filter(|(cause, _)| *cause != "starting").collect();
                 assert_eq!(&own, told, "{name} seed {seed} {lane:?}: {rows:#?}");
                 gaps += told.len();
             }

@@ -1,6 +1,6 @@
 //! Rows as other programs take them: a stream of Arrow, or one Parquet file.
 
-use crate::file::properties;
+use crate::file::{QUICK, properties};
 use crate::reader::{Query, Reader};
 use crate::seal::BATCH_ROWS;
 use crate::table::{Definitions, Rows, Table};
@@ -58,7 +58,7 @@ impl Reader {
             }
             Columnar::Parquet => {
                 let options = ArrowWriterOptions::new()
-                    .with_properties(properties(table).map_err(other)?)
+                    .with_properties(properties(table, QUICK).map_err(other)?)
                     .with_skip_arrow_metadata(true);
                 let mut writer =
                     ArrowWriter::try_new_with_options(out, table.schema(), options).map_err(other)?;

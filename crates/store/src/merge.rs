@@ -4,7 +4,7 @@
 //! then those of the second. Nothing is decoded to events; only the places of definitions change.
 
 use crate::Result;
-use crate::file::{Opened, Writer, Written};
+use crate::file::{Opened, THOROUGH, Writer, Written};
 use crate::manifest::{Change, FileMeta, Manifest, Run};
 use crate::seal::{BATCH_ROWS, Key, path};
 use crate::table::{COMMON, Definitions, Table};
@@ -223,7 +223,7 @@ impl Out<'_> {
         }
         self.end()?;
         let path = path(self.table, self.day, self.next, name);
-        let writer = Writer::create(self.table, self.manifest.dir().join(&*path))?;
+        let writer = Writer::create(self.table, THOROUGH, self.manifest.dir().join(&*path))?;
         let (definitions, runs) = (Definitions::default(), Vec::new());
         self.open = Some(OpenFile { writer, path, own: name.is_some(), definitions, runs, last: None });
         self.next += 1;

@@ -3,7 +3,7 @@
 
 use crate::books::{BookLane, Books, Fold};
 use crate::disk::Host;
-use crate::file::Writer;
+use crate::file::{QUICK, Writer};
 use crate::log::{Entry, Found, Reader};
 use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed, channel_bit};
 use crate::table::{Definitions, Rows, Table};
@@ -148,7 +148,7 @@ fn write(
         groups.into_values().filter_map(|events| Some((Key::of(events.first()?), events))).collect();
     groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let path = path(table, day, id, None);
-    let mut writer = Writer::create(table, manifest.dir().join(&*path))?;
+    let mut writer = Writer::create(table, QUICK, manifest.dir().join(&*path))?;
     let (mut definitions, mut rows) = (Definitions::default(), Rows::new(table));
     let mut runs = Vec::with_capacity(groups.len());
     for (key, events) in groups {
