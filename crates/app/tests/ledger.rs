@@ -70,7 +70,8 @@ fn the_ledger_of_a_simulated_session_has_every_gap_that_was_told_once_and_no_tim
             sim::watch(*source, Plan { seed, ..Plan::default() }, &mut |event| seen.on(event));
             for (lane, told) in &seen.books {
                 let rows = seen.rows(lane);
-                let of = |row: &Row| (row.state == "gap").then(|| (row.cause.unwrap_or_default(), row.from_seq));
+                let of =
+                    |row: &Row| (row.state == "gap").then(|| (row.cause.unwrap_or_default(), row.from_seq));
                 // A gap goes on after a time in which nothing was to come.
                 let goes_on = |at: usize| {
                     let before = at.checked_sub(2).and_then(|before| rows.get(before..at));

@@ -90,5 +90,5 @@ fn a_flipped_bit_is_told_by_verify_and_export() {
     assert!(told["missing_events"].as_u64() > Some(0), "{told}");
     let export = qingxi(&["export"], &[&log]);
     assert_eq!(export.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&export.stderr).contains("damaged: 0000000001.events at byte 56"));
+    assert!(String::from_utf8_lossy(&export.stderr).contains("of 0000000001.events from byte 56"));
 }

@@ -14,6 +14,7 @@ use crate::ledger::{Row, Wanted};
 use crate::log::{self, Entry, Found};
 use crate::manifest::{FileMeta, Manifest, Note, Run, Sealed, State};
 use crate::merge;
+use crate::seal::fault;
 use crate::shelf::Shelf;
 use crate::table::{Reading, Table};
 use crate::{Error, Result, when};
@@ -111,6 +112,22 @@ impl Reader {
     /// [`Error`] where the catalogue does not read.
     pub fn notes(&self) -> Result<Vec<Note>> {
         self.manifest.notes()
+    }
+
+    /// What is lost, missing or damaged, of what stands in files and of the log behind that, which is read for it.
+    ///
+    /// # Errors
+    /// [`Error`] where the catalogue or the log does not read.
+    pub fn faults(&self) -> Result<Vec<Note>> {
+        let sealed = self.manifest.state().sealed;
+        let mut notes = self.manifest.notes()?;
+        notes.retain(|note| &*note.what != "dropped");
+        let mut reader = log::Reader::open(Box::new(Host::new(self.manifest.dir())))?;
+        reader.after(sealed.segment, u64::MAX, sealed.cursor);
+        for found in reader {
+            notes.extend(fault(&found?, sealed.at));
+        }
+        Ok(notes)
     }
 
     /// The events that are asked for, in the order of the bus. What stands in no file yet is taken now; files are read as

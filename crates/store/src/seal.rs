@@ -4,7 +4,7 @@
 use crate::books::{BookLane, Books, Fold};
 use crate::disk::Host;
 use crate::file::{QUICK, Writer};
-use crate::log::{Entry, Found, Reader};
+use crate::log::{Entry, Found, Lost, Reader};
 use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed, channel_bit};
 use crate::table::{Definitions, Rows, Table};
 use crate::{Result, when};
@@ -91,40 +91,26 @@ fn seal_with(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<Sea
     for found in reader {
         let found = found?;
         ledger.found(&found);
-        let (what, count, why) = match found {
-            Found::Entry(Entry::Event(published)) => {
-                report.events += 1;
-                sealed.cursor = Some(published.cursor);
-                sealed.at = sealed.at.max(published.ts_pub);
-                let checkpoint = books.on(&published, load);
-                let rows = [
-                    (Table::of(&published.event.body), Some(published)),
-                    (Table::BookCheckpoints, checkpoint),
-                ];
-                for (table, published) in rows {
-                    let Some(published) = published else { continue };
-                    let event = &published.event;
-                    let group = (event.instrument.id, event.source);
-                    let part = parts.entry((table, Date::of(when(event)))).or_default();
-                    part.entry(group).or_default().push(published);
-                }
-                continue;
+        let note = fault(&found, sealed.at);
+        if let Found::Entry(Entry::Event(published)) = found {
+            report.events += 1;
+            sealed.cursor = Some(published.cursor);
+            sealed.at = sealed.at.max(published.ts_pub);
+            let checkpoint = books.on(&published, load);
+            let rows =
+                [(Table::of(&published.event.body), Some(published)), (Table::BookCheckpoints, checkpoint)];
+            for (table, published) in rows {
+                let Some(published) = published else { continue };
+                let event = &published.event;
+                let group = (event.instrument.id, event.source);
+                let part = parts.entry((table, Date::of(when(event)))).or_default();
+                part.entry(group).or_default().push(published);
             }
-            Found::Entry(Entry::Lost(lost)) => {
-                let why = format!("{}/{} to {}: {}", lost.epoch, lost.from, lost.to, lost.why);
-                ("lost", lost.to - lost.from + 1, why)
-            }
-            Found::Hole { epoch, from, to } => {
-                ("missing", to - from + 1, format!("{epoch}/{from} to {to} are not in the log"))
-            }
-            Found::Damage { file, byte, bytes, what } => {
-                ("damaged", 0, format!("{bytes} bytes of {file} from byte {byte}: {what}"))
-            }
-            Found::Torn(_) | Found::Closed(_) => continue,
-        };
-        books.hole();
-        report.faults.push(format!("{what}: {why}"));
-        notes.push(Note { at: sealed.at, what: what.into(), table: "".into(), count, why: why.into() });
+        } else if let Some(note) = note {
+            books.hole();
+            report.faults.push(format!("{}: {}", note.what, note.why));
+            notes.push(note);
+        }
     }
     let mut change = Change { sealed: Some(sealed), notes, ledger: Some(ledger), ..Change::default() };
     let ids = manifest.state().next..;
@@ -136,6 +122,23 @@ fn seal_with(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<Sea
     }
     manifest.commit(change)?;
     Ok(report)
+}
+
+/// What of the log is not as it was given, in words.
+pub(crate) fn fault(found: &Found, at: Ts) -> Option<Note> {
+    let (what, count, why) = match found {
+        Found::Entry(Entry::Lost(Lost { epoch, from, to, why })) => {
+            ("lost", to - from + 1, format!("{epoch}/{from} to {to}: {why}"))
+        }
+        Found::Hole { epoch, from, to } => {
+            ("missing", to - from + 1, format!("{epoch}/{from} to {to} are not in the log"))
+        }
+        Found::Damage { file, byte, bytes, what } => {
+            ("damaged", 0, format!("{bytes} bytes of {file} from byte {byte}: {what}"))
+        }
+        Found::Entry(Entry::Event(_)) | Found::Torn(_) | Found::Closed(_) => return None,
+    };
+    Some(Note { at, what: what.into(), table: "".into(), count, why: why.into() })
 }
 
 fn write(

@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Result<u8> {
         line.push(b'\n');
         out.write_all(&line).map_err(failed)?;
     }
-    for Note { what, count, why, .. } in reader.notes()?.iter().filter(|note| &*note.what != "dropped") {
+    for Note { what, count, why, .. } in reader.faults()? {
         eprintln!("{what}: {count} events: {why}");
         code = WRONG;
     }
