@@ -190,11 +190,9 @@ impl Flags {
     pub const OUT_OF_SESSION: Self = Self(16);
     /// Sent to a reader who joined late, from what was kept.
     pub const LAST_VALUE: Self = Self(32);
-
     /// The venue's time is over a second after ours: its clock or ours is off. (One that is behind cannot be told from an
     /// event that took long; the links' clock offsets tell it.)
     pub const SKEWED: Self = Self(64);
-
     /// Published before, and kept; comes again because somebody asked for it.
     pub const REPLAYED: Self = Self(128);
 

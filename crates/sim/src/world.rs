@@ -7,6 +7,7 @@
 //! which nothing but a checksum could tell.
 
 mod faults;
+mod way;
 
 use crate::plan::{Faults, Outcome, Plan};
 use crate::reader::Reader;
@@ -17,6 +18,7 @@ use source::{Options, Peer, Rate, Sim, SimAction, SimBook, SimControl, SimInput,
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
+use way::{Arrival, Conn2, Departure, Due, Wire};
 
 /// When a run begins.
 const START: Ts = Ts::from_ms(1_760_000_000_000);
@@ -30,54 +32,6 @@ const DRAIN_MS: u64 = 5_000;
 const REFEREE_MS: u64 = 3_000;
 /// The longest way of a frame, in ms.
 const LATENCY_MS: u64 = 40;
-
-/// Something that is on its way.
-enum Due {
-    /// Reaches the client.
-    Client(usize, Conn, Arrival),
-    /// Reaches the venue.
-    Venue(Conn2, Departure),
-    /// The venue wanted to be woken.
-    VenueWake,
-    /// A pump may have something to do.
-    Tick(usize),
-    /// The next fault of the whole.
-    Fault,
-    /// A held link flows again.
-    Release(Peer),
-}
-
-/// A connection of a pump.
-type Conn2 = (usize, Conn);
-
-enum Arrival {
-    Opened,
-    Frame(Vec<u8>, bool),
-    Ping,
-    Closed(String),
-    Reply { tag: u64, path: String, status: u16, retry_ms: Option<u64>, body: Vec<u8> },
-}
-
-enum Departure {
-    Open(usize, String),
-    Frame(Vec<u8>),
-    Pong(Vec<u8>),
-    Close,
-    Request { tag: u64, endpoint: usize, path: String },
-}
-
-/// A connection as the venue sees it.
-struct Wire {
-    owner: Conn2,
-    /// Nothing overtakes anything: when the last frame arrives.
-    last: Ts,
-    /// Set while the link is stalled: what waits.
-    stalled: Option<Vec<Arrival>>,
-    /// A frame that is to change places with the next.
-    swapped: Option<Arrival>,
-    /// The venue has closed it; only what waits is still to come.
-    over: bool,
-}
 
 struct World<'a> {
     source: &'a dyn Source,

@@ -104,7 +104,7 @@ pub(crate) async fn post(
 ) -> Result<(StatusCode, Json<Taken>), Fail> {
     let Path(what) = path.map_err(|_| Fail::bad_parameter("the path is not valid UTF-8"))?;
     let table = table_of(&what)?;
-    let example = "{\"exchange\":\"binance\",\"symbol\":\"BTCUSDT\",\"timestamp\":1795241674062,\"price\":\"64000.1\",…}";
+    let example = "{\"exchange\":\"EXCHANGE\",\"symbol\":\"BTCUSDT\",\"timestamp\":1795241674062,\"price\":\"64000.1\",…}";
     let taken = take(&site, table, &body(record, example)?.0);
     if taken.is_err() {
         site.metrics.serve.refused_records.inc();

@@ -117,8 +117,10 @@ fn date(params: &Params, name: &str) -> Result<Option<Date>, Fail> {
 pub(crate) async fn stats(State(site): State<Arc<Site>>, uri: Uri) -> Result<Json<Answer>, Fail> {
     Params::of(&uri, &[])?;
     let reader = reader(&site)?;
-    let tables: Vec<Value> = reader
-        .sizes()
+    let sizes = reader.sizes();
+    let (files, bytes) =
+        sizes.values().fold((0, 0), |(files, bytes), it| (files + it.files, bytes + it.bytes));
+    let tables: Vec<Value> = sizes
         .into_iter()
         .map(|(table, TableSize { files, rows, bytes })| {
             json!({ "table": table.name(), "files": files, "rows": rows, "bytes": bytes })
@@ -131,7 +133,7 @@ pub(crate) async fn stats(State(site): State<Arc<Site>>, uri: Uri) -> Result<Jso
     let data = json!({
         "hot": { "bytes": store.hot_bytes.get(), "waiting_events": store.waiting.get() },
         "log": { "bytes": store.disk_bytes.get(), "events": store.events.get(), "lost_events": store.lost.get() },
-        "cold": { "files": store.files.get(), "bytes": store.file_bytes.get(), "tables": tables },
+        "cold": { "files": files, "bytes": bytes, "tables": tables },
         "dropped_rows": dropped,
         "failing": store.failing.get() != 0 || store.file_failing.get() != 0,
     });

@@ -92,7 +92,8 @@ async fn history_in_columns_begins_as_its_form_does_and_is_whole() {
 #[tokio::test]
 async fn coverage_tells_what_is_known_of_each_lane() {
     let world = kept().await;
-    let (status, body) = world.get("/api/v1/coverage?instrument=AA/USD@v&channel=trades").await;
+    let (status, body) =
+        world.get("/api/v1/coverage?instrument=AA/USD@v&channel=trades&state=unprovable").await;
     assert_eq!((status, &body["count"]), (200, &1.into()), "{body}");
     let row = &body["rows"][0];
     assert_eq!((&row["state"], &row["open"]), (&"unprovable".into(), &true.into()), "{body}");
