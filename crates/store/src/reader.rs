@@ -19,7 +19,7 @@ use crate::shelf::Shelf;
 use crate::table::{Reading, Table};
 use crate::{Error, Result, when};
 use bus::{Cursor, Published};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use model::{InstrumentId, Ts};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -320,8 +320,13 @@ impl Reader {
             for published in fresh {
                 ledger.on(&published);
             }
-            let final_ones = intervals.iter().filter(|it| it.to.ts >= from && it.from.ts < to);
-            let mut rows: Vec<Row> = final_ones.map(|interval| Row::new(interval, false)).collect();
+            // What became final, or was repaired, since it was sealed; the latter replaces what is kept under its number.
+            let newer = ledger.drain();
+            let known: HashSet<_> = newer.iter().map(|it| (Arc::clone(&it.lane), it.number)).collect();
+            let kept = intervals.iter().filter(|it| !known.contains(&(Arc::clone(&it.lane), it.number)));
+            let of_lanes = kept.chain(newer.iter().filter(|it| wanted.takes(&it.lane)));
+            let in_time = of_lanes.filter(|it| it.to.ts >= from && it.from.ts < to);
+            let mut rows: Vec<Row> = in_time.map(|interval| Row::new(interval, false)).collect();
             rows.extend(ledger.rows(wanted, from, to));
             let lane = |row: &Row| {
                 (row.source, row.exchange.clone(), row.product.clone(), row.symbol.clone(), row.channel)

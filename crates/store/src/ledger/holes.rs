@@ -76,6 +76,8 @@ impl Lane {
         } else if let Some(at) = self.kept.iter().rposition(is) {
             let mut interval = self.kept.remove(at);
             interval.end = end.clone();
+            // What was given out under that number, and not drained yet, is out of date.
+            out.retain(|old| old.number != interval.number || old.lane != interval.lane);
             out.push(interval);
         }
     }
