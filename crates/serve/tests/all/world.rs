@@ -204,8 +204,13 @@ async fn raw(address: SocketAddr, request: &str) -> Vec<u8> {
 pub async fn http_bytes(address: SocketAddr, path: &str) -> Vec<u8> {
     let bytes = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    let (head, mut rest) = bytes.split_at(at + 4);
+    let (head, rest) = bytes.split_at(at + 4);
     assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(head));
+    joined(rest)
+}
+
+/// The chunks of a body, put together.
+pub fn joined(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(line) = rest.windows(2).position(|two| two == b"\r\n") {
         let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
