@@ -137,11 +137,9 @@ impl Running {
         self.archive.acked()
     }
 
-    /// Returns when the segments that have ended up to now stand in files.
-    pub async fn sealed(&self) {
-        let ended = *self.shelf.on_ended().borrow();
-        // What it waits for is held by what it waits with.
-        let _ = self.shelf.on_sealed().wait_for(|sealed| sealed.segment >= ended).await;
+    /// To ask for what is otherwise done when it is due.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shelf))
     }
 
     /// Commits what was published up to now and closes the log. What is not in files yet is read from the log.

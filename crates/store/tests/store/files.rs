@@ -82,7 +82,7 @@ async fn every_acknowledged_event_is_read_once_wherever_it_stands() {
     assert_eq!(read(&reader, everything()), all(EPOCH, 6_000), "while it is written and sealed");
     let other = Reader::open(dir.path()).unwrap();
     assert_eq!(read(&other, everything()), all(EPOCH, 6_000), "by another process");
-    running.sealed().await;
+    running.control().seal().await;
     assert_eq!(read(&reader, everything()), all(EPOCH, 6_000), "when a part is sealed");
     running.stop().await;
     assert!(reader.sealed().is_some());
@@ -212,7 +212,7 @@ async fn files_that_a_kill_left_without_a_name_are_deleted_and_said() {
     let dir = tempfile::tempdir().unwrap();
     let config = small(dir.path());
     let (_, running, _bus) = run(&config, EPOCH, 2_000).await;
-    running.sealed().await;
+    running.control().seal().await;
     running.stop().await;
     let file = parquet(dir.path()).remove(0);
     let folder = file.parent().unwrap();

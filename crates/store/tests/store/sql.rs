@@ -145,7 +145,7 @@ async fn every_event_is_a_row_once_while_it_is_written_sealed_and_merged() {
     let count = |table: &str| format!("SELECT count(DISTINCT number) AS n, count(*) AS rows FROM {table}");
     let trades = format!(r#"[{{"n":{0},"rows":{0}}}]"#, of(Table::Trades));
     assert_eq!(rows(&sql, &count("trades")).await.unwrap(), trades, "while it is written");
-    running.sealed().await;
+    running.control().seal().await;
     assert_eq!(rows(&sql, &count("trades")).await.unwrap(), trades, "when a part is sealed");
     let gaps = format!(r#"[{{"n":{0},"rows":{0}}}]"#, of(Table::Gaps));
     assert_eq!(rows(&sql, &count("gaps")).await.unwrap(), gaps);
