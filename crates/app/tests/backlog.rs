@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 const STOCKS: usize = 2_000;
 /// More than this unsent, and the venue lets a client go.
-const BACKLOG_MAX: usize = 1_000_000;
+const BACKLOG_MAX: usize = 4_000_000;
 /// More than sockets themselves hold.
 const PUSHED: u64 = 25_000_000;
 
