@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 const STOCKS: usize = 2_000;
 /// More than this unsent, and the venue lets a client go.
-const BACKLOG_MAX: usize = 4_000_000;
+const BACKLOG_MAX: usize = 1_000_000;
 /// More than sockets themselves hold.
 const PUSHED: u64 = 25_000_000;
 
@@ -26,7 +26,7 @@ async fn a_pushed_market_is_read_though_nobody_downstream_takes_anything() {
     let source = app::sources::named("push").unwrap();
     let (stop, shutdown) = watch::channel(false);
     let start = feed::clock::now();
-    let setup = SimSetup { start, instruments: STOCKS, speed: 100, ..SimSetup::default() };
+    let setup = SimSetup { start, instruments: STOCKS, speed: 25, ..SimSetup::default() };
     let habits = Habits { burst: true, backlog_bytes_max: BACKLOG_MAX, ..Habits::default() };
     let venue = Box::new(PushSim::with(&setup, habits));
     let host = Host::start(source, venue, &[], feed::clock::now, shutdown.clone()).await.unwrap();
