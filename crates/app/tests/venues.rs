@@ -13,10 +13,11 @@ use source::{SimControl, SimSetup};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 /// A day and an hour.
@@ -62,12 +63,15 @@ fn words(bus: &Bus, source: &str) -> String {
     links.into_iter().filter(|l| l.source == source).map(|l| l.words).collect::<Vec<_>>().join("\n")
 }
 
-async fn until(what: &str, done: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < PATIENCE, "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+/// Looks again after each event of the bus.
+async fn until(bus: &Arc<Bus>, what: &str, done: impl Fn() -> bool) {
+    let mut reader = bus.subscribe(Filter::all(), Policy::Conflate { queue_max: 1_024 }, None);
+    let held = async {
+        while !done() {
+            reader.read(&mut Vec::new(), 1_024).await;
+        }
+    };
+    timeout(PATIENCE, held).await.expect(what);
 }
 
 /// The well source's lanes are live and complete.
@@ -105,9 +109,10 @@ async fn a_venue_that_answers_503_to_everything_is_named_and_the_other_goes_on()
         platform(vec![wanted("binance", &["spot:BTCUSDT"], hosts(&well)), wanted("okx", &["BTC-USDT"], okx)])
             .await;
     let bus = Arc::clone(&platform.bus);
-    until("the ill one is named", || words(&bus, "okx").contains("system maintenance until 08:00 UTC")).await;
+    until(&bus, "the ill one is named", || words(&bus, "okx").contains("system maintenance until 08:00 UTC"))
+        .await;
     assert!(words(&bus, "okx").contains("503") && words(&bus, "okx").contains("next try after"));
-    until("the other is well", || is_well(&bus)).await;
+    until(&bus, "the other is well", || is_well(&bus)).await;
     platform.stop().await;
 }
 
@@ -120,7 +125,7 @@ async fn a_venue_whose_clock_is_a_day_off_is_named_and_its_times_are_flagged_and
         vec![wanted("binance", &["spot:BTCUSDT"], hosts(&well)), wanted("okx", &["BTC-USDT"], hosts(&odd))];
     let platform = platform(sources).await;
     let bus = Arc::clone(&platform.bus);
-    until("its clock is named", || words(&bus, "okx").contains("h ahead of ours")).await;
+    until(&bus, "its clock is named", || words(&bus, "okx").contains("h ahead of ours")).await;
     let mut reader = bus.subscribe(Filter::all(), Policy::Lossless { queue_max: 100_000 }, None);
     let mut items = Vec::new();
     let trade = loop {
@@ -138,7 +143,7 @@ async fn a_venue_whose_clock_is_a_day_off_is_named_and_its_times_are_flagged_and
     assert!(trade.flags.has(Flags::BAD_TIME));
     let off = trade.stamp.ts_event.unwrap().ms_since(trade.stamp.ts_recv);
     assert!(off.abs_diff(AHEAD_MS as i64) < 60_000, "kept as it was told: {off} ms");
-    until("the other is well", || is_well(&bus)).await;
+    until(&bus, "the other is well", || is_well(&bus)).await;
     platform.stop().await;
 }
 
@@ -152,8 +157,8 @@ async fn a_venue_that_floods_a_hundred_times_the_normal_rate_slows_nobody_else()
     let platform = platform(sources).await;
     let bus = Arc::clone(&platform.bus);
     let told = |source: &str| lanes(&bus, source).iter().map(|l| l.events).sum::<u64>();
-    until("the flood is read", || told("okx") > 5_000).await;
-    until("the other is well", || is_well(&bus)).await;
+    until(&bus, "the flood is read", || told("okx") > 5_000).await;
+    until(&bus, "the other is well", || is_well(&bus)).await;
     flood.control(SimControl::Pause(true)).await;
     platform.stop().await;
 }
@@ -166,11 +171,11 @@ async fn a_subscription_that_is_refused_is_said() {
     let platform = platform(vec![wanted("okx", &["BTC-USDT", "ETH-USDT"], hosts(&well))]).await;
     let bus = Arc::clone(&platform.bus);
     let state = |state: State| lanes(&bus, "okx").iter().any(|l| l.state == state);
-    until("one is refused or silent", || {
+    until(&bus, "one is refused or silent", || {
         state(State::Refused) || state(State::Silent) || state(State::Asked)
     })
     .await;
-    until("the others are live", || {
+    until(&bus, "the others are live", || {
         lanes(&bus, "okx").iter().filter(|l| l.channel == Channel::Book && l.state == State::Live).count()
             >= 1
     })
