@@ -237,8 +237,11 @@ async fn files_that_are_merged_while_they_are_copied_are_found_in_their_new_plac
     let root = tempfile::tempdir().unwrap();
     let (dir, to, back) = (root.path().join("live"), root.path().join("kept"), root.path().join("back"));
     let config = small(&dir);
-    let (_, running, _bus) = run(&config, EPOCH, 3_000).await;
-    running.stop().await;
+    for epoch in [EPOCH, EPOCH + 1_000_000] {
+        let (_, running, _bus) = run(&config, epoch, 1_500).await;
+        running.control().seal().await;
+        running.stop().await;
+    }
     let before = parquet(&dir);
     let mut merged = false;
     backup(&dir, &to, |_, _| {
@@ -249,7 +252,7 @@ async fn files_that_are_merged_while_they_are_copied_are_found_in_their_new_plac
     .unwrap();
     assert!(before.iter().any(|path| !path.exists()));
     restore(&to, &back, None, quiet).unwrap();
-    assert_eq!(held(&back), all(EPOCH, 3_000));
+    assert_eq!(held(&back), [all(EPOCH, 1_500), all(EPOCH + 1_000_000, 1_500)].concat());
 }
 
 #[tokio::test]
