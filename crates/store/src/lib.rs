@@ -31,7 +31,7 @@ pub use config::Config;
 pub use extract::Columnar;
 pub use manifest::Note;
 pub use merge::MergeReport;
-pub use reader::{BookAt, FileCheck, Query, Range, Reader, TableSize};
+pub use reader::{BookAt, FileCheck, Joined, Query, Range, Reader, TableSize};
 pub use seal::SealReport;
 pub use store::{Control, OpenedStore, Running, Step, Store};
 pub use table::Table;

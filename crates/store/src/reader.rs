@@ -1,11 +1,15 @@
 //! Reads what is kept, wherever it stands: in files, in the log, in memory.
 
+mod ahead;
 mod bars;
 mod book;
 mod inputs;
+mod joined;
+mod lane;
 mod range;
 
 pub use book::BookAt;
+pub use joined::Joined;
 pub use range::Range;
 
 use crate::disk::Host;

@@ -26,6 +26,8 @@ const SWEEP_AFTER: Duration = Duration::from_mins(1);
 /// Merging waits so long after the end of a day, and after the newest file of that day.
 const DAY_GRACE_MS: u64 = 10 * 60_000;
 const HOUR_MS: u64 = 3_600_000;
+/// So many segments are sealed at once: their events are in memory meanwhile.
+const SEAL_SEGMENTS: u64 = 2;
 /// Files are looked after at least so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -108,7 +110,7 @@ impl Store {
     /// [`Error`]; what was done stays.
     pub fn compact(mut self, mut on_step: impl FnMut(&Step)) -> Result<()> {
         let to = self.log.newest_ended();
-        if let Some(step) = self.keeper.seal(to)? {
+        while let Some(step) = self.keeper.seal(to)? {
             on_step(&step);
         }
         while let Some(step) = self.keeper.merge(|_, _| true)? {
@@ -313,10 +315,11 @@ impl Keeper {
     }
 
     fn seal(&mut self, to: u64) -> Result<Option<Step>> {
-        if to <= self.shelf.sealed().segment {
+        let sealed = self.shelf.sealed().segment;
+        if to <= sealed {
             return Ok(None);
         }
-        let report = seal(&self.manifest, &mut self.books, to)?;
+        let report = seal(&self.manifest, &mut self.books, to.min(sealed + SEAL_SEGMENTS))?;
         self.shelf.seal(self.manifest.state().sealed);
         Ok(Some(Step::Sealed(report)))
     }
