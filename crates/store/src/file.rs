@@ -8,7 +8,8 @@
 use crate::code::Code as _;
 use crate::table::{COMMON, Definitions, Table, Type};
 use crate::{Error, Result};
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{ArrowError, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -365,7 +366,7 @@ impl Opened {
         &self,
         ranges: impl IntoIterator<Item = Range<u64>>,
         batch_rows: usize,
-    ) -> Result<ParquetRecordBatchReader, ParquetError> {
+    ) -> Result<Batches, ParquetError> {
         self.cells(ranges, batch_rows, None)
     }
 
@@ -378,20 +379,54 @@ impl Opened {
         ranges: impl IntoIterator<Item = Range<u64>>,
         batch_rows: usize,
         columns: Option<&[usize]>,
-    ) -> Result<ParquetRecordBatchReader, ParquetError> {
-        let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
-        let all = place(self.metadata.metadata().file_metadata().num_rows().unsigned_abs());
-        let ranges = ranges.into_iter().map(|range| place(range.start)..place(range.end));
-        let selection = RowSelection::from_consecutive_ranges(ranges, all);
-        let mut reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
-                .with_batch_size(batch_rows)
-                .with_row_selection(selection);
-        if let Some(columns) = columns {
-            let mask = ProjectionMask::roots(reader.parquet_schema(), columns.iter().copied());
-            reader = reader.with_projection(mask);
+    ) -> Result<Batches, ParquetError> {
+        // A group that is passed over costs two contexts of zstd a column, so none is given to the reader.
+        let ranges: Vec<Range<u64>> = ranges.into_iter().collect();
+        let (mut groups, mut wanted) = (Vec::new(), Vec::new());
+        let (mut start, mut skipped) = (0, 0);
+        for (place, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let end = start + group.num_rows().unsigned_abs();
+            let before = wanted.len();
+            let inside = ranges.iter().map(|range| range.start.max(start)..range.end.min(end));
+            wanted.extend(
+                inside
+                    .filter(|range| !range.is_empty())
+                    .map(|range| range.start - skipped..range.end - skipped),
+            );
+            if wanted.len() > before {
+                groups.push(place);
+            } else {
+                skipped += end - start;
+            }
+            start = end;
         }
-        reader.build()
+        let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+        let wanted = wanted.into_iter().map(|range| place(range.start)..place(range.end));
+        let selection = RowSelection::from_consecutive_ranges(wanted, place(start - skipped));
+        let all = self.metadata.schema();
+        let columns: Vec<usize> =
+            columns.map_or_else(|| (0..all.fields().len()).collect(), <[usize]>::to_vec);
+        let nulls: Vec<bool> = columns.iter().map(|column| self.has_only_nulls(*column, &groups)).collect();
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
+        let read = columns.iter().zip(&nulls).filter(|(_, nulls)| !**nulls).map(|(column, _)| *column);
+        let mask = ProjectionMask::roots(reader.parquet_schema(), read);
+        let reader = reader
+            .with_batch_size(batch_rows)
+            .with_row_groups(groups)
+            .with_row_selection(selection)
+            .with_projection(mask);
+        Ok(Batches { reader: reader.build()?, schema: all.project(&columns)?.into(), nulls })
+    }
+
+    /// Whether a column has no value in some row groups, as the statistics say.
+    fn has_only_nulls(&self, column: usize, groups: &[usize]) -> bool {
+        let nulls = |group: &usize| {
+            let group = self.metadata.metadata().row_groups().get(*group)?;
+            let nulls = group.columns().get(column)?.statistics()?.null_count_opt()?;
+            Some(nulls == group.num_rows().unsigned_abs())
+        };
+        groups.iter().all(|group| nulls(group) == Some(true))
     }
 
     /// Those of the rows that may have happened in a time, by what the index says of each page.
@@ -451,6 +486,36 @@ impl Opened {
     /// What does not hold, or why it cannot be read.
     pub fn check(&self) -> io::Result<()> {
         (0..self.file.0.bytes.div_ceil(CHUNK)).try_for_each(|chunk| self.file.0.check(chunk))
+    }
+}
+
+/// Rows that are read. A column of nulls is made: to read one of text takes longer than to read one of values.
+pub(crate) struct Batches {
+    reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
+    /// Of each column, whether it is made.
+    nulls: Vec<bool>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.reader.next()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        let (rows, mut read) = (batch.num_rows(), batch.columns().iter());
+        let fields = self.schema.fields().iter().zip(&self.nulls);
+        let columns = fields.map(|(field, nulls)| match read.as_slice() {
+            [first, ..] if !nulls => {
+                let first = Arc::clone(first);
+                read.next();
+                first
+            }
+            _ => new_null_array(field.data_type(), rows),
+        });
+        Some(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! then those of the second. Nothing is decoded to events; only the places of definitions change.
 
 use crate::Result;
-use crate::file::{Opened, THOROUGH, Writer, Written};
+use crate::file::{Batches, Opened, THOROUGH, Writer, Written};
 use crate::manifest::{Change, FileMeta, Manifest, Run};
 use crate::seal::{BATCH_ROWS, Key, path};
 use crate::table::{COMMON, Definitions, Table};
@@ -14,7 +14,7 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use hashbrown::HashMap;
 use model::{Date, InstrumentId, Ts};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ pub(crate) fn merge(
 struct Input {
     path: PathBuf,
     definitions: Arc<Definitions>,
-    rows: ParquetRecordBatchReader,
+    rows: Batches,
     left: Option<RecordBatch>,
     /// Exchange, product and symbol.
     keys: HashMap<InstrumentId, [Box<str>; 3]>,

@@ -1,27 +1,30 @@
 //! Bars of any length made from trades, on the columns of the files.
 
 use super::Reader;
-use crate::file::Opened;
-use crate::manifest::{FileMeta, Run, State};
+use super::ahead::Ahead;
+use super::lane::{Lane, by_channel};
+use crate::manifest::{FileMeta, Run};
 use crate::table::{Definitions, Table, mantissas};
 use crate::{Error, Result, when};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int32Type, TimestampNanosecondType, UInt16Type, UInt32Type};
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use bus::Published;
 use hashbrown::HashMap;
 use model::{
-    Bar, Body, Channel, Decimal, Flags, Instrument, InstrumentId, Scale, SourceName, Trade, Ts, ashare,
-    parse_mantissa,
+    Bar, Body, Channel, Decimal, Flags, Instrument, InstrumentId, Scale, Trade, Ts, ashare, parse_mantissa,
 };
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is read of a trade.
+/// What is read of a trade; of a file by one channel not by which.
 const COLUMNS: [&str; 9] =
     ["channel", "flags", "ts_event", "ts_recv", "definition", "price", "quantity", "count", "exact"];
-const BATCH_ROWS: usize = 16_384;
+/// How many rows are decoded at once.
+const PIECE_ROWS: u64 = 1 << 16;
 /// Trades of the calls of the Chinese stock exchanges, and what is told late of them, belong to bars that begin or end as
 /// far from them as the break at noon is long.
 const SHARES_NS: i64 = 2 * 3_600_000_000_000;
@@ -57,62 +60,88 @@ impl Reader {
         let (state, fresh) = self.fresh(wanted, &[Table::Trades], &[instrument])?;
         let wider = length.saturating_add(SHARES_NS);
         let (first, last) = (Ts(from.0.saturating_sub(SHARES_NS)), Ts(to.0.saturating_add(wider)));
-        let runs = runs(&state, source, instrument);
-        let Some((source, channel)) = lane(&runs, &fresh, first..last) else { return Ok(Vec::new()) };
-        let mut making = Making::new(length, channel, from, to);
-        for (file, run) in runs {
-            if run.source != source || !run.has(channel) {
-                continue;
-            }
+        let Some(lane) =
+            Lane::best(&state, &fresh, Table::Trades, instrument, source, Channel::Trades, first..last)
+        else {
+            return Ok(Vec::new());
+        };
+        let mut making = Making::new(length, lane.channel, from, to);
+        let mut pieces = Vec::new();
+        for (file, run) in &lane.runs {
             making.latest = making.latest.max(run.to);
             if run.to >= first && run.from < last {
-                making.file(self, file, run, first, last)?;
+                self.pieces(file, run, length, from..to, &mut pieces)?;
             }
         }
-        for published in fresh {
+        let reader = self.clone();
+        for decoded in Ahead::new(pieces, move |piece| reader.decode(piece)) {
+            making.piece(&decoded?)?;
+        }
+        for published in &lane.fresh {
             let event = &published.event;
-            if let Body::Trade(trade) = &event.body
-                && (event.source, event.channel) == (source, channel)
-            {
+            if let Body::Trade(trade) = &event.body {
                 making.latest = making.latest.max(when(event));
                 making.trade(&event.instrument, when(event), trade);
             }
         }
         Ok(making.finish())
     }
-}
 
-/// The runs of an instrument's trades, in the order of the bus.
-fn runs<'a>(
-    state: &'a State,
-    source: Option<&str>,
-    instrument: InstrumentId,
-) -> Vec<(&'a Arc<FileMeta>, &'a Run)> {
-    let of = |run: &&Run| run.instrument == instrument && source.is_none_or(|source| run.source == source);
-    let files = state.files.values().filter(|file| file.table == Table::Trades);
-    let mut runs: Vec<_> =
-        files.flat_map(|file| file.runs.iter().filter(of).map(move |run| (file, run))).collect();
-    runs.sort_by_key(|(_, run)| run.first);
-    runs
-}
+    /// The rows of a run whose trades may belong to bars of a time, in pieces.
+    fn pieces(
+        &self,
+        file: &Arc<FileMeta>,
+        run: &Run,
+        length: i64,
+        time: Range<Ts>,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<()> {
+        let opened = self.file(file)?;
+        let shares =
+            opened.definitions.iter().any(|it| it.id == run.instrument && ashare::code(it).is_some());
+        let wider = if shares { SHARES_NS } else { 0 };
+        let from = Ts(time.start.0.saturating_sub(wider));
+        let to = Ts(time.end.0.saturating_add(length).saturating_add(wider));
+        let channels = run.channels;
+        for range in opened.rows_between(run.start..run.start + run.rows, from, to) {
+            let mut start = range.start;
+            while start < range.end {
+                let rows = start..range.end.min(start + PIECE_ROWS);
+                start = rows.end;
+                pieces.push(Piece { file: Arc::clone(file), rows, channels });
+            }
+        }
+        Ok(())
+    }
 
-/// Whose trades are taken: single ones, then those of which there are more.
-fn lane(
-    runs: &[(&Arc<FileMeta>, &Run)],
-    fresh: &[Arc<Published>],
-    time: std::ops::Range<Ts>,
-) -> Option<(SourceName, Channel)> {
-    let mut rows: BTreeMap<(SourceName, Channel), u64> = BTreeMap::new();
-    for (_, run) in runs.iter().filter(|(_, run)| run.to >= time.start && run.from < time.end) {
-        for channel in Channel::ALL.into_iter().filter(|channel| run.has(*channel)) {
-            *rows.entry((run.source, channel)).or_default() += run.rows;
+    fn decode(&self, piece: &Piece) -> Result<Decoded> {
+        let opened = self.file(&piece.file)?;
+        let path = self.manifest.dir().join(&*piece.file.path);
+        let one = piece.channels.is_power_of_two();
+        let names = COLUMNS.iter().filter(|name| !(one && **name == "channel"));
+        let places: Vec<usize> = names.filter_map(|name| Table::Trades.place(name)).collect();
+        let rows = usize::try_from(PIECE_ROWS).unwrap_or(usize::MAX);
+        let batches = opened.cells([piece.rows.clone()], rows, Some(&places));
+        match batches.and_then(|batches| Ok(batches.collect::<Result<_, _>>()?)) {
+            Ok(batches) => Ok(Decoded { path, batches, definitions: opened.definitions }),
+            Err(error) => Err(Error::Damaged { path, what: error.to_string() }),
         }
     }
-    for event in fresh.iter().map(|published| &published.event).filter(|event| time.contains(&when(event))) {
-        *rows.entry((event.source, event.channel)).or_default() += 1;
-    }
-    let best = rows.into_iter().max_by_key(|((_, channel), rows)| (*channel == Channel::Trades, *rows));
-    best.map(|(lane, _)| lane)
+}
+
+/// Rows of a file.
+struct Piece {
+    file: Arc<FileMeta>,
+    rows: Range<u64>,
+    /// By which channels they came, as in [`Run::channels`].
+    channels: u32,
+}
+
+/// Trades of a file, as columns.
+struct Decoded {
+    path: PathBuf,
+    batches: Vec<RecordBatch>,
+    definitions: Arc<Definitions>,
 }
 
 /// A bar while it is made, of trades at the same scales.
@@ -235,40 +264,28 @@ impl Making {
         }
     }
 
-    /// Adds the trades of a run that may have happened in a time.
-    fn file(&mut self, reader: &Reader, file: &FileMeta, run: &Run, from: Ts, to: Ts) -> Result<()> {
-        let opened: Opened = reader.file(file)?;
-        let damaged = |what: String| Error::Damaged { path: reader.manifest.dir().join(&*file.path), what };
-        let shares =
-            opened.definitions.iter().any(|it| it.id == run.instrument && ashare::code(it).is_some());
-        let (from, to) =
-            if shares { (from, to) } else { (self.from, Ts(self.to.0.saturating_add(self.length))) };
-        let ranges = opened.rows_between(run.start..run.start + run.rows, from, to);
-        let places: Vec<usize> = COLUMNS.iter().filter_map(|name| Table::Trades.place(name)).collect();
-        let batches = opened.cells(ranges, BATCH_ROWS, Some(&places)).map_err(|e| damaged(e.to_string()))?;
-        for batch in batches {
-            let batch = batch.map_err(|e| damaged(e.to_string()))?;
-            let added = self.batch(&batch, &opened.definitions);
-            added.ok_or_else(|| damaged("its rows are no trades".to_owned()))?;
-        }
-        Ok(())
+    fn piece(&mut self, decoded: &Decoded) -> Result<()> {
+        let Decoded { path, batches, definitions } = decoded;
+        let added = batches.iter().try_for_each(|batch| self.batch(batch, definitions));
+        let what = || "its rows are no trades".to_owned();
+        added.ok_or_else(|| Error::Damaged { path: path.clone(), what: what() })
     }
 
     /// Adds the trades of a batch of [`COLUMNS`]; `None` where one does not read.
     fn batch(&mut self, batch: &RecordBatch, definitions: &Definitions) -> Option<()> {
-        let [channel, flags, told, ours, definition, price, quantity, count, exact] = batch.columns() else {
-            return None;
+        let column = |name: &str| batch.column_by_name(name);
+        let by = match column("channel") {
+            Some(channels) => Some(by_channel(channels, self.channel)?),
+            None => None,
         };
-        let channels = channel.as_dictionary_opt::<Int32Type>()?;
-        let words = channels.values().as_string_opt::<i32>()?;
-        let of: Vec<bool> = words.iter().map(|word| word == Some(self.channel.name())).collect();
-        let flags = flags.as_primitive_opt::<UInt16Type>()?.values();
-        let told = told.as_primitive_opt::<TimestampNanosecondType>()?;
-        let ours = ours.as_primitive_opt::<TimestampNanosecondType>()?.values();
-        let definition = definition.as_primitive_opt::<UInt32Type>()?.values();
-        let prices = price.as_primitive_opt::<Float64Type>()?.values();
-        let quantities = quantity.as_primitive_opt::<Float64Type>()?.values();
-        let counts = count.as_primitive_opt::<UInt32Type>()?.values();
+        let flags = column("flags")?.as_primitive_opt::<UInt16Type>()?.values();
+        let told = column("ts_event")?.as_primitive_opt::<TimestampNanosecondType>()?;
+        let ours = column("ts_recv")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
+        let definition = column("definition")?.as_primitive_opt::<UInt32Type>()?.values();
+        let prices = column("price")?.as_primitive_opt::<Float64Type>()?.values();
+        let quantities = column("quantity")?.as_primitive_opt::<Float64Type>()?.values();
+        let counts = column("count")?.as_primitive_opt::<UInt32Type>()?.values();
+        let exact = column("exact")?;
         let mut at = std::mem::take(&mut self.at);
         at.clear();
         at.extend(told.values());
@@ -292,16 +309,12 @@ impl Making {
             }
             let trades = at.get(rows.clone())?.iter().zip(&px).zip(&qty).zip(counts.get(rows.clone())?);
             let trades = trades.map(|(((at, px), qty), count)| (*at, *px, *qty, *count));
-            if of.iter().all(|of| *of) {
-                self.add(instrument, trades);
-            } else {
-                let keys = channels.keys().values().get(rows)?.iter();
-                let wanted =
-                    keys.map(|key| usize::try_from(*key).ok().and_then(|key| of.get(key)) == Some(&true));
-                self.add(
-                    instrument,
-                    trades.zip(wanted).filter_map(|(trade, wanted)| wanted.then_some(trade)),
-                );
+            match &by {
+                None => self.add(instrument, trades),
+                Some(by) => {
+                    let wanted = trades.zip(by.get(rows)?).filter_map(|(trade, by)| by.then_some(trade));
+                    self.add(instrument, wanted);
+                }
             }
             start += same;
         }
@@ -355,7 +368,7 @@ fn sum(numbers: impl Iterator<Item = Option<(i128, Scale)>> + Clone) -> Option<D
 
 /// Prices and quantities that no double gives back, by their text.
 fn exactly(
-    exact: &arrow_array::ArrayRef,
+    exact: &ArrayRef,
     rows: std::ops::Range<usize>,
     instrument: &Instrument,
     px: &mut [i64],

@@ -4,7 +4,7 @@ use super::ahead::Ahead;
 use super::lane::{Lane, Timed};
 use super::{Query, Reader};
 use crate::table::Table;
-use crate::{Error, Result, when};
+use crate::{Error, Result};
 use arrow_array::{ArrayRef, RecordBatch, TimestampNanosecondArray, UInt32Array};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::{concat::concat, take::take};
@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// About how many trades are joined at once.
-const PIECE_ROWS: u64 = 1 << 17;
+const PIECE_ROWS: u64 = 1 << 16;
 /// What stands beside a trade of its quote; of a file's columns.
 const OF_QUOTE: [&str; 5] = ["bid_price", "bid_quantity", "ask_price", "ask_quantity", "exact"];
 /// The columns of trades that mean nothing outside of their file.

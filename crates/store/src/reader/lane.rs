@@ -6,7 +6,7 @@ use crate::table::{Definitions, Rows, Table};
 use crate::{Error, Result, when};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, TimestampNanosecondType, UInt16Type};
-use arrow_array::{Array as _, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use bus::Published;
 use model::{Channel, Flags, InstrumentId, SourceName, Ts};
 use std::collections::BTreeMap;
@@ -14,7 +14,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The columns that say when a row happened, when it was known, and by what channel it came.
-const MOMENT: [&str; 5] = ["channel", "flags", "ts_event", "ts_recv", "ts_pub"];
+const MOMENT: [&str; 5] = [CHANNEL, "flags", "ts_event", "ts_recv", KNOWN];
+const CHANNEL: &str = "channel";
+const KNOWN: &str = "ts_pub";
 /// How far back the last row before an instant is looked for first.
 const BACK_NS: i64 = 1_000_000_000;
 
@@ -22,10 +24,11 @@ const BACK_NS: i64 = 1_000_000_000;
 pub(super) struct Lane {
     table: Table,
     pub source: SourceName,
-    channel: Channel,
+    pub channel: Channel,
     /// In the order of the bus.
-    runs: Vec<(Arc<FileMeta>, Run)>,
-    fresh: Vec<Arc<Published>>,
+    pub runs: Vec<(Arc<FileMeta>, Run)>,
+    /// What stands in no file, in the order of the bus.
+    pub fresh: Vec<Arc<Published>>,
     known_at: Option<Ts>,
 }
 
@@ -118,22 +121,19 @@ impl Lane {
     /// # Errors
     /// [`Error`] where a file does not read.
     pub fn between(&self, reader: &Reader, time: &Range<Ts>, columns: &[usize]) -> Result<Timed> {
-        let mut read: Vec<usize> = MOMENT.iter().filter_map(|name| self.table.place(name)).collect();
-        read.extend(columns);
-        read.sort_unstable();
-        read.dedup();
         let mut found = Found { batches: Vec::new(), at: Vec::new() };
         for (file, run) in self.runs.iter().filter(|(_, run)| run.to >= time.start && run.from < time.end) {
             let opened = reader.file(file)?;
             let damaged =
                 |what: String| Error::Damaged { path: reader.manifest.dir().join(&*file.path), what };
+            let read = self.read(columns, run.channels.is_power_of_two());
             let ranges = opened.rows_between(run.start..run.start + run.rows, time.start, time.end);
             let rows: u64 = ranges.iter().map(|range| range.end - range.start).sum();
             let rows = usize::try_from(rows).unwrap_or(usize::MAX);
             let batches = opened.cells(ranges, rows, Some(&read)).map_err(|e| damaged(e.to_string()))?;
             for batch in batches {
                 let batch = batch.map_err(|e| damaged(e.to_string()))?;
-                let taken = self.take(&mut found, batch, time);
+                let taken = self.take(&mut found, &batch, time, columns);
                 taken.ok_or_else(|| damaged("its columns are others".to_owned()))?;
             }
         }
@@ -143,15 +143,27 @@ impl Lane {
             rows.push(published, &mut definitions);
         }
         if rows.len() > 0 || found.batches.is_empty() {
-            let batch = rows.finish().project(&read).ok();
-            let taken = batch.and_then(|batch| self.take(&mut found, batch, time));
+            let taken = self.take(&mut found, &rows.finish(), time, columns);
             debug_assert!(taken.is_some(), "rows that we made have our columns");
         }
-        let places = columns.iter().filter_map(|column| read.binary_search(column).ok());
-        found.sorted(places).map_err(|e| Error::Damaged {
+        found.sorted().map_err(|e| Error::Damaged {
             path: reader.manifest.dir().to_owned(),
             what: format!("rows of {} do not join: {e}", self.table.name()),
         })
+    }
+
+    /// What is read of a run to know those columns, when a row happened and whether it is of the lane.
+    fn read(&self, columns: &[usize], one_channel: bool) -> Vec<usize> {
+        let needed = MOMENT.iter().filter(|name| match **name {
+            CHANNEL => !one_channel,
+            KNOWN => self.known_at.is_some(),
+            _ => true,
+        });
+        let mut read: Vec<usize> = needed.filter_map(|name| self.table.place(name)).collect();
+        read.extend(columns);
+        read.sort_unstable();
+        read.dedup();
+        read
     }
 
     /// The last row that happened before a time, where there is one.
@@ -176,58 +188,83 @@ impl Lane {
     }
 
     /// Keeps those rows that are of the lane, in the time, and known; `None` where the columns are others.
-    fn take(&self, found: &mut Found, batch: RecordBatch, time: &Range<Ts>) -> Option<()> {
+    fn take(
+        &self,
+        found: &mut Found,
+        batch: &RecordBatch,
+        time: &Range<Ts>,
+        columns: &[usize],
+    ) -> Option<()> {
         let column = |name: &str| batch.column_by_name(name);
-        let channels = column("channel")?.as_dictionary_opt::<Int32Type>()?;
-        let words = channels.values().as_string_opt::<i32>()?;
-        let ours = words.iter().map(|word| word == Some(self.channel.name())).collect::<Vec<bool>>();
-        let every = ours.iter().all(|ours| *ours);
-        let by = |row: usize| {
-            every || usize::try_from(channels.keys().value(row)).is_ok_and(|key| ours.get(key) == Some(&true))
+        let by = match column(CHANNEL) {
+            Some(channels) => by_channel(channels, self.channel)?,
+            None => Vec::new(),
+        };
+        let known = match (column(KNOWN), self.known_at) {
+            (Some(known), Some(at)) => {
+                Some((known.as_primitive_opt::<TimestampNanosecondType>()?.values(), at.0))
+            }
+            _ => None,
         };
         let flags = column("flags")?.as_primitive_opt::<UInt16Type>()?.values();
         let told = column("ts_event")?.as_primitive_opt::<TimestampNanosecondType>()?;
         let heard = column("ts_recv")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
-        let known = column("ts_pub")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
-        let known_at = self.known_at.unwrap_or(Ts(i64::MAX)).0;
         let before = found.at.len();
         let mut wanted = Vec::with_capacity(batch.num_rows());
-        for (row, ((flags, heard), known)) in flags.iter().zip(heard).zip(known).enumerate() {
+        for (row, (flags, heard)) in flags.iter().zip(heard).enumerate() {
             let believed = told.is_valid(row) && !Flags::from_bits(*flags).has(Flags::BAD_TIME);
             let at = if believed { told.value(row) } else { *heard };
-            let keep = time.start.0 <= at && at < time.end.0 && *known <= known_at && by(row);
+            let keep = time.start.0 <= at
+                && at < time.end.0
+                && by.get(row).is_none_or(|by| *by)
+                && known.is_none_or(|(known, at)| known.get(row).is_some_and(|known| *known <= at));
             wanted.push(keep);
             if keep {
                 found.at.push(at);
             }
         }
-        let kept = found.at.len() - before;
-        let batch = if kept == batch.num_rows() {
-            batch
-        } else {
-            arrow_select::filter::filter_record_batch(&batch, &BooleanArray::from(wanted)).ok()?
-        };
-        found.batches.push(batch);
+        let all = self.table.columns();
+        let arrays = columns.iter().map(|place| Some(Arc::clone(column(&all.get(*place)?.name)?)));
+        let mut arrays: Vec<ArrayRef> = arrays.collect::<Option<_>>()?;
+        if found.at.len() - before < batch.num_rows() {
+            let wanted = BooleanArray::from(wanted);
+            for array in &mut arrays {
+                *array = arrow_select::filter::filter(array, &wanted).ok()?;
+            }
+        }
+        found.batches.push(arrays);
         Some(())
     }
 }
 
-/// Rows in the order in which they were found.
+/// Which rows came by a channel; `None` where the column is another.
+pub(super) fn by_channel(channels: &ArrayRef, channel: Channel) -> Option<Vec<bool>> {
+    let channels = channels.as_dictionary_opt::<Int32Type>()?;
+    let words = channels.values().as_string_opt::<i32>()?;
+    let of: Vec<bool> = words.iter().map(|word| word == Some(channel.name())).collect();
+    channels.keys().values().iter().map(|key| of.get(usize::try_from(*key).ok()?).copied()).collect()
+}
+
+/// Columns of rows in the order in which they were found.
 struct Found {
-    batches: Vec<RecordBatch>,
+    batches: Vec<Vec<ArrayRef>>,
     at: Vec<i64>,
 }
 
 impl Found {
-    fn sorted(self, places: impl Iterator<Item = usize>) -> Result<Timed, arrow_schema::ArrowError> {
-        let Self { batches, mut at } = self;
-        let rows = match &*batches {
-            [] => return Ok(Timed { columns: Vec::new(), at }),
-            [one] => one.clone(),
-            [first, ..] => arrow_select::concat::concat_batches(&first.schema(), &batches)?,
+    fn sorted(self) -> Result<Timed, arrow_schema::ArrowError> {
+        let Self { mut batches, mut at } = self;
+        let count = batches.first().map_or(0, Vec::len);
+        let mut columns = if batches.len() == 1 {
+            batches.swap_remove(0)
+        } else {
+            let column = |place: usize| {
+                let parts: Vec<&dyn Array> =
+                    batches.iter().filter_map(|batch| Some(&**batch.get(place)?)).collect();
+                arrow_select::concat::concat(&parts)
+            };
+            (0..count).map(column).collect::<Result<_, _>>()?
         };
-        let mut columns: Vec<ArrayRef> =
-            places.filter_map(|place| rows.columns().get(place).cloned()).collect();
         if !at.is_sorted() {
             let mut order: Vec<(i64, u32)> = at.iter().copied().zip(0..).collect();
             // A place is there once, so rows of one time stay as they were.

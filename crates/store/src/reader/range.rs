@@ -1,13 +1,12 @@
 //! Events of many files and of memory as one sequence in the order of the bus.
 
 use super::{Query, Reader};
-use crate::file::Opened;
+use crate::file::{Batches, Opened};
 use crate::manifest::{FileMeta, Run, State};
 use crate::table::Reading;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use bus::{Cursor, Published};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::path::PathBuf;
@@ -158,7 +157,7 @@ pub(super) struct RunReader {
     path: PathBuf,
     file: Arc<FileMeta>,
     definitions: Arc<crate::table::Definitions>,
-    rows: ParquetRecordBatchReader,
+    rows: Batches,
     batch: Option<RecordBatch>,
     reading: Option<Reading>,
     row: usize,

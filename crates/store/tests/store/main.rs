@@ -9,6 +9,7 @@ mod books;
 mod crash;
 mod damage;
 mod files;
+mod joined;
 mod power;
 mod sim_disk;
 mod sql;
