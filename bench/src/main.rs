@@ -6,6 +6,7 @@
 mod books;
 mod copies;
 mod frames;
+mod kept;
 mod latency;
 mod machine;
 mod market;
@@ -24,7 +25,7 @@ fn main() {
     let wanted = |what: &str| only.is_empty() || only.iter().any(|o| o == what);
     let mut report = String::new();
     let _ = writeln!(report, "# Benchmarks\n\n{}\n", machine::description());
-    if wanted("stages") || wanted("books") || wanted("copies") {
+    if ["stages", "books", "copies", "store"].into_iter().any(wanted) {
         let sets = frames::load();
         if wanted("stages") {
             report.push_str(&stages::table(&sets));
@@ -34,6 +35,9 @@ fn main() {
         }
         if wanted("copies") {
             report.push_str(&copies::table(&sets));
+        }
+        if wanted("store") {
+            report.push_str(&kept::table(&sets));
         }
     }
     if wanted("latency") {

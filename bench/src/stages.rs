@@ -95,7 +95,7 @@ fn decode(set: &Set) {
 }
 
 /// Runs a session over all inputs and hands on what it emits.
-fn run(set: &Set, mut emit: impl FnMut(Ts, Event)) -> Box<dyn Session> {
+pub fn run(set: &Set, mut emit: impl FnMut(Ts, Event)) -> Box<dyn Session> {
     let mut session = set.source.session(&set.shard);
     let mut out = Vec::with_capacity(64);
     session.on(source::Input::Open, Ts(0), &mut out);

@@ -7,6 +7,7 @@ use crate::table::{Definitions, Rows, Table};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
+use arrow_schema::SchemaRef;
 use bus::Published;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -48,26 +49,32 @@ impl Reader {
         let range = self.range(Query { tables: vec![table], ..query })?;
         let range = range.take(usize::try_from(events_max).unwrap_or(usize::MAX));
         let mut count = 0;
-        let mut batches = Batches::new(table, range.inspect(|_| count += 1));
-        match form {
-            Columnar::Arrow => {
-                let mut writer = StreamWriter::try_new_buffered(out, &table.schema()).map_err(other)?;
-                batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
-                writer.finish().map_err(other)?;
-                writer.into_inner().map_err(other)?.flush().map_err(failed)?;
-            }
-            Columnar::Parquet => {
-                let options = ArrowWriterOptions::new()
-                    .with_properties(properties(table, QUICK).map_err(other)?)
-                    .with_skip_arrow_metadata(true);
-                let mut writer =
-                    ArrowWriter::try_new_with_options(out, table.schema(), options).map_err(other)?;
-                batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
-                writer.close().map_err(other)?;
-            }
-        }
-        drop(batches);
+        let batches = Batches::new(table, range.inspect(|_| count += 1));
+        write(form, table, &table.schema(), batches, out)?;
         Ok(count)
+    }
+
+    /// Writes trades with their quotes while they are read, in the order of time; at most about so many. The columns are
+    /// those of [`Reader::trades_with_quotes`].
+    ///
+    /// # Errors
+    /// As [`Reader::extract`].
+    pub fn extract_with_quotes(
+        &self,
+        query: &Query,
+        form: Columnar,
+        trades_max: u64,
+        out: impl Write + Send,
+    ) -> Result<()> {
+        let joined = self.trades_with_quotes(query, &[])?;
+        let schema = joined.schema();
+        let mut left = usize::try_from(trades_max).unwrap_or(usize::MAX);
+        let batches = joined.map_while(|batch| {
+            let batch = batch.map(|batch| batch.slice(0, left.min(batch.num_rows())));
+            left -= batch.as_ref().map_or(0, RecordBatch::num_rows);
+            batch.as_ref().map_or(true, |batch| batch.num_rows() > 0).then_some(batch)
+        });
+        write(form, Table::Trades, &schema, batches, out)
     }
 
     /// The rows of a table that stand in no file, as a stream of Arrow; where there are none it says the columns.
@@ -80,6 +87,33 @@ impl Reader {
             writer.write(&batch?).map_err(other)?;
         }
         writer.into_inner().map_err(other)
+    }
+}
+
+/// Writes batches of a table's columns and perhaps more.
+fn write(
+    form: Columnar,
+    table: Table,
+    schema: &SchemaRef,
+    mut batches: impl Iterator<Item = Result<RecordBatch>>,
+    out: impl Write + Send,
+) -> Result<()> {
+    match form {
+        Columnar::Arrow => {
+            let mut writer = StreamWriter::try_new_buffered(out, schema).map_err(other)?;
+            batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
+            writer.finish().map_err(other)?;
+            writer.into_inner().map_err(other)?.flush().map_err(failed)
+        }
+        Columnar::Parquet => {
+            let options = ArrowWriterOptions::new()
+                .with_properties(properties(table, QUICK).map_err(other)?)
+                .with_skip_arrow_metadata(true);
+            let mut writer =
+                ArrowWriter::try_new_with_options(out, Arc::clone(schema), options).map_err(other)?;
+            batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
+            writer.close().map(drop).map_err(other)
+        }
     }
 }
 

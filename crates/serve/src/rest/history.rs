@@ -64,7 +64,7 @@ pub(crate) async fn history(
     let Path((kind, exchange, symbol)) = path.map_err(|_| {
         Fail::new(StatusCode::BAD_REQUEST, "bad_path", "the path is not valid percent-encoded UTF-8")
     })?;
-    let params = Params::of(&uri, &["from", "to", "limit", "format", "source", "known_at", "after"])?;
+    let params = Params::of(&uri, &["from", "to", "limit", "format", "source", "known_at", "after", "with"])?;
     let format = match params.text("format") {
         None | Some("json") => Format::Json,
         Some("csv") => Format::Csv,
@@ -80,6 +80,14 @@ pub(crate) async fn history(
         Format::Columns(_) => params.number("limit", STREAM_LIMIT_MAX, STREAM_LIMIT_MAX)?,
     };
     let (table, kind) = table_of(&kind)?;
+    let quotes = match (params.text("with"), format, table) {
+        (None, ..) => false,
+        (Some("quotes"), Format::Columns(_), Table::Trades) => true,
+        _ => {
+            let message = "`with` is `quotes`, of trades with `format` `arrow` or `parquet`";
+            return Err(Fail::bad_parameter(message.to_owned()));
+        }
+    };
     let reader = reader(&site)?;
     let instrument = names::at(&site.bus, &exchange, &symbol)?;
     let query = Query {
@@ -92,7 +100,7 @@ pub(crate) async fn history(
         ..Query::of(&[table])
     };
     if let Format::Columns(columnar) = format {
-        return Ok(columns(&reader, query, columnar, limit));
+        return Ok(columns(&reader, query, columnar, limit, quotes));
     }
     let kept = tokio::task::spawn_blocking(move || read(&reader, query, limit)).await;
     let kept = kept.map_err(|e| unreadable(&e))?.map_err(|e| unreadable(&e))?;
@@ -151,11 +159,16 @@ fn read(reader: &Reader, query: Query, limit: usize) -> store::Result<Kept> {
 }
 
 /// Sends a range as it is read. What goes wrong on the way breaks the answer off, so that it is not taken for whole.
-fn columns(reader: &Reader, query: Query, columnar: Columnar, limit: usize) -> Response {
+fn columns(reader: &Reader, query: Query, columnar: Columnar, limit: usize, quotes: bool) -> Response {
     let (pieces, taken) = mpsc::channel(PIECES);
     let reader = reader.clone();
     tokio::task::spawn_blocking(move || {
-        let done = reader.extract(query, columnar, limit as u64, Pipe(pieces.clone()));
+        let (max, pipe) = (limit as u64, Pipe(pieces.clone()));
+        let done = if quotes {
+            reader.extract_with_quotes(&query, columnar, max, pipe)
+        } else {
+            reader.extract(query, columnar, max, pipe).map(drop)
+        };
         if let Err(error) = done {
             tracing::warn!(%error, "history was broken off");
             // A client that has gone needs no reason.

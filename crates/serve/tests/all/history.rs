@@ -73,6 +73,8 @@ async fn a_wrong_question_about_history_is_told_what_is_right() {
         ("trade/v/AAUSD?from=yesterday", 400, "bad_parameter"),
         ("trade/v/AAUSD?limit=0", 400, "bad_parameter"),
         ("trade/v/AAUSD?format=xml", 400, "bad_parameter"),
+        ("trade/v/AAUSD?with=quotes", 400, "bad_parameter"),
+        ("quote/v/AAUSD?with=quotes&format=arrow", 400, "bad_parameter"),
     ] {
         let (code, body) = world.get(&format!("/api/v1/history/{path}")).await;
         assert_eq!((code, &body["error"]), (status, &word.into()), "{path}: {body}");
@@ -83,9 +85,13 @@ async fn a_wrong_question_about_history_is_told_what_is_right() {
 async fn history_in_columns_begins_as_its_form_does_and_is_whole() {
     let world = kept().await;
     for (form, begin, end) in [("arrow", &[0xff; 4][..], &[0; 4][..]), ("parquet", b"PAR1", b"PAR1")] {
-        let path = format!("/api/v1/history/trades/v/AAUSD?format={form}");
-        let bytes = http_bytes(world.at.http, &path).await;
-        assert!(bytes.starts_with(begin) && bytes.ends_with(end), "{form}: {bytes:?}");
+        for with in ["", "&with=quotes"] {
+            let path = format!("/api/v1/history/trades/v/AAUSD?format={form}{with}");
+            let bytes = http_bytes(world.at.http, &path).await;
+            assert!(bytes.starts_with(begin) && bytes.ends_with(end), "{form}{with}: {bytes:?}");
+            let named = bytes.windows(8).any(|part| part == b"quote_ts");
+            assert_eq!(named, !with.is_empty(), "{form}{with}");
+        }
     }
 }
 

@@ -121,17 +121,10 @@ impl Join {
         let before =
             if earlier { quotes.last_before(&self.reader, time.start, &self.of_quotes)? } else { None };
         let quotes = match before {
-            Some(before) => self.joined(self.after(before, inside))?,
+            Some(before) => self.joined(after(before, inside))?,
             None => inside,
         };
         self.put(trades, Some(quotes))
-    }
-
-    fn after(&self, mut first: Timed, then: Timed) -> Result<Timed, ArrowError> {
-        first.at.extend(then.at);
-        let pairs = first.columns.iter().zip(&then.columns);
-        let columns = pairs.map(|(first, then)| concat(&[&**first, &**then])).collect::<Result<_, _>>()?;
-        Ok(Timed { columns, at: first.at })
     }
 
     fn put(&self, trades: Timed, quotes: Option<Timed>) -> Result<RecordBatch> {
@@ -141,19 +134,16 @@ impl Join {
         columns.push(Arc::new(TimestampNanosecondArray::from(trades.at)));
         columns.extend(trades.columns);
         let rows = columns.first().map_or(0, |column| column.len());
-        match quotes.zip(places) {
-            Some((quotes, places)) => {
-                let at: ArrayRef = Arc::new(TimestampNanosecondArray::from(quotes.at));
-                for column in std::iter::once(&at).chain(&quotes.columns) {
-                    columns.push(self.joined(take(&**column, &places, None))?);
-                }
+        if let Some((quotes, places)) = quotes.zip(places) {
+            let at: ArrayRef = Arc::new(TimestampNanosecondArray::from(quotes.at));
+            for column in std::iter::once(&at).chain(&quotes.columns) {
+                columns.push(self.joined(take(&**column, &places, None))?);
             }
-            None => {
-                let left = self.schema.fields().iter().skip(columns.len());
-                let nulls: Vec<_> =
-                    left.map(|field| arrow_array::new_null_array(field.data_type(), rows)).collect();
-                columns.extend(nulls);
-            }
+        } else {
+            let left = self.schema.fields().iter().skip(columns.len());
+            let nulls: Vec<_> =
+                left.map(|field| arrow_array::new_null_array(field.data_type(), rows)).collect();
+            columns.extend(nulls);
         }
         self.joined(RecordBatch::try_new(Arc::clone(&self.schema), columns))
     }
@@ -162,6 +152,14 @@ impl Join {
         let path = || self.reader.manifest.dir().to_owned();
         done.map_err(|e| Error::Damaged { path: path(), what: format!("trades and quotes do not join: {e}") })
     }
+}
+
+/// Rows and those that come after them.
+fn after(mut first: Timed, then: Timed) -> Result<Timed, ArrowError> {
+    first.at.extend(then.at);
+    let pairs = first.columns.iter().zip(&then.columns);
+    let columns = pairs.map(|(first, then)| concat(&[&**first, &**then])).collect::<Result<_, _>>()?;
+    Ok(Timed { columns, at: first.at })
 }
 
 /// Of each of some times the place of the newest of others that is not after it; both are sorted.

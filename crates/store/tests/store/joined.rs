@@ -10,7 +10,7 @@ use model::{
     TradeId, Ts,
 };
 use std::sync::Arc;
-use store::{Config, Query, Reader, Store, Table, when};
+use store::{Config, Query, Reader, Store, when};
 
 const EPOCH: u64 = 1_700_000_000_000;
 

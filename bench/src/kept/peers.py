@@ -81,17 +81,17 @@ def polars_asof():
 
 
 def duck_scan():
-    table = con.execute(
+    table = con.sql(
         f"SELECT * FROM read_parquet('{files('trades')}') WHERE {of} AND ts_event >= {ts(start + 6 * HOUR)}"
         f" AND ts_event < {ts(start + 12 * HOUR)}"
     ).to_arrow_table()
-    return table.num_rows, 0
+    return (table.num_rows,)
 
 
 def polars_scan():
     at = pl.col("ts_event").dt.epoch("ns")
     rows = trades.filter(ours, at >= start + 6 * HOUR, at < start + 12 * HOUR).collect()
-    return len(rows), 0
+    return (len(rows),)
 
 
 def duck_latest():

@@ -1,8 +1,8 @@
 //! What a venue sends in a day of one busy instrument and a few quiet ones; made from a seed, and the same each time.
 
 use model::{
-    Body, Channel, Delta, Event, Flags, Instrument, InstrumentKind, Level, Levels, Px, Qty, Quote, Side, Snapshot,
-    Stamp, Trade, TradeId, Ts,
+    Body, Channel, Delta, Event, Flags, Instrument, InstrumentKind, Level, Levels, Px, Qty, Quote, Side,
+    Snapshot, Stamp, Trade, TradeId, Ts,
 };
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ pub const START: Ts = Ts(1_767_571_200_000_000_000);
 pub const DAY_NS: i64 = 86_400_000_000_000;
 /// Where the events are from.
 pub const SOURCE: &str = "bench";
+/// The section that its instruments are of.
+pub const PRODUCT: &str = "spot";
 /// The instrument that most events are of.
 pub const BUSY: &str = "BTCUSDT";
 /// Those that the others are of.
@@ -41,7 +43,7 @@ impl World {
     /// A day of so many steps; each is a trade and a quote, some a change of the book.
     pub fn new(steps: u64) -> Self {
         let named = |symbol: &str| {
-            let mut instrument = Instrument::provisional(SOURCE, "spot", symbol, InstrumentKind::Spot);
+            let mut instrument = Instrument::provisional(SOURCE, PRODUCT, symbol, InstrumentKind::Spot);
             (instrument.px_scale, instrument.qty_scale) = (2, 5);
             (Arc::new(instrument), 6_500_000)
         };
@@ -64,9 +66,12 @@ impl World {
         let px = self.instruments.get(place).map_or(0, |(_, px)| *px);
         let luck = &mut self.luck;
         let mut side = |sign: i64| -> Vec<Level> {
-            let mut all: Vec<i64> = (0..count)
-                .map(|level| if count == DEPTH { level } else { (luck.i64(0..DEPTH) * luck.i64(0..DEPTH)) / DEPTH })
-                .collect();
+            let mut all: Vec<i64> =
+                (0..count)
+                    .map(|level| {
+                        if count == DEPTH { level } else { (luck.i64(0..DEPTH) * luck.i64(0..DEPTH)) / DEPTH }
+                    })
+                    .collect();
             all.sort_unstable();
             all.dedup();
             let level = |away| Level { px: Px(px + sign * (1 + away)), qty: Qty(luck.i64(0..40) * 1_250) };
@@ -117,7 +122,11 @@ impl World {
             let levels = self.levels(0, CHANGED);
             let (prev_seq, seq) = (Some(self.seq), Some(self.seq + 1));
             self.seq += 1;
-            self.put(0, Channel::Book, Body::Delta(Delta { prev_seq, seq, levels, checksum: None, epoch: 1 }));
+            self.put(
+                0,
+                Channel::Book,
+                Body::Delta(Delta { prev_seq, seq, levels, checksum: None, epoch: 1 }),
+            );
         }
         self.put(place, Channel::Quote, Body::Quote(quote));
         self.put(place, Channel::Trades, Body::Trade(trade));
