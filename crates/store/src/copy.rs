@@ -1,5 +1,6 @@
 //! Copies of files that count only when every byte was held against its checksum.
 
+use crate::disk::{HostFiles, create_dirs};
 use crate::file::CHUNK;
 use crate::{Error, Result};
 use std::fs::File;
@@ -35,7 +36,7 @@ pub(crate) fn land(
         _ => Error::Disk { doing: "read", path: named.to_owned(), source },
     };
     if let Some(dir) = to.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        create_dirs(&HostFiles, dir).map_err(failed)?;
     }
     let mut out = File::create(&part).map_err(failed)?;
     let mut buffer = vec![0; chunk_length(bytes)];

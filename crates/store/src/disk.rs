@@ -1,7 +1,10 @@
-//! What the store asks of a disk. Behind a trait, so that a disk that fails, or loses its power, can be put under it.
+//! What the store asks of a disk. Behind traits, so that a disk that fails, or loses its power, can be put under it:
+//! [`Disk`] under the log, [`Files`] under all that files and the catalogue change. These are read straight from the host.
 
+use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// One folder of a disk.
@@ -75,6 +78,75 @@ pub trait Handle: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// Where files and the catalogue stand. Each operation is one that a test can make fail.
+pub trait Files: Debug + Send + Sync {
+    /// Makes a folder that is not there, in one that is.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes a file, or makes one that is there empty.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
+
+    /// Gives a file another name, in place of what has it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Deletes a folder in which nothing is.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Returns when the names in a folder outlive a loss of power.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync_names(&self, dir: &Path) -> io::Result<()>;
+
+    /// Writes anew all that a file is read to have, and returns when that outlives a loss of power. After a sync that
+    /// failed nothing else is enough: what could not be written may be taken for written from then on.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn settle(&self, path: &Path) -> io::Result<()>;
+
+    /// Opens the file of a database, which is made where it is not there.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError>;
+}
+
+/// Makes a folder and those above it that are not there; all of them outlive a loss of power when it returns.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn create_dirs(files: &dyn Files, dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = dir.parent() else { return files.create_dir(dir) };
+    create_dirs(files, parent)?;
+    match files.create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    files.sync_names(parent)
+}
+
 /// The name of the file that keeps other processes out.
 const LOCK: &str = "LOCK";
 
@@ -98,7 +170,7 @@ impl Disk for Host {
     }
 
     fn lock(&mut self) -> io::Result<bool> {
-        fs::create_dir_all(&self.dir)?;
+        create_dirs(&HostFiles, &std::path::absolute(&self.dir)?)?;
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.dir.join(LOCK))?;
         match file.try_lock() {
             Ok(()) => self.lock = Some(file),
@@ -139,6 +211,57 @@ impl Disk for Host {
 
     fn sync_names(&mut self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
+    }
+}
+
+/// The files of this host.
+#[derive(Clone, Copy, Debug)]
+pub struct HostFiles;
+
+/// How many bytes are written anew at once.
+const SETTLE_BYTES: usize = 1 << 20;
+
+impl Files for HostFiles {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir(dir)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
+        Ok(Box::new(File::create(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
+    fn sync_names(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn settle(&self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let mut buffer = vec![0; SETTLE_BYTES];
+        let mut at = 0;
+        loop {
+            let count = file.read_at(&mut buffer, at)?;
+            if count == 0 {
+                return file.sync_all();
+            }
+            file.write_all_at(buffer.get(..count).unwrap_or_default(), at)?;
+            at += count as u64;
+        }
+    }
+
+    fn database(&self, builder: &redb::Builder, path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+        builder.create(path)
     }
 }
 

@@ -6,6 +6,8 @@
 //! file; what is read of a file is held against it first.
 
 use crate::code::Code as _;
+use crate::disk::{Files, Handle};
+use crate::manifest::Manifest;
 use crate::table::{COMMON, Definitions, Table, Type};
 use crate::{Error, Result};
 use arrow_array::{RecordBatch, new_null_array};
@@ -95,28 +97,31 @@ pub(crate) fn properties(table: Table, level: i32) -> Result<WriterProperties, P
 pub(crate) struct Writer {
     arrow: ArrowWriter<Tally>,
     rows: u64,
+    files: Arc<dyn Files>,
     path: PathBuf,
     part: PathBuf,
 }
 
 impl Writer {
-    /// Begins a file at `path`, compressed at that level of zstd; its folder is made where it is not there.
+    /// Begins a file at `path` below the store's folder, compressed at that level of zstd; its own folder is made where it is
+    /// not there.
     ///
     /// # Errors
     /// [`Error::Disk`].
-    pub fn create(table: Table, level: i32, path: PathBuf) -> Result<Self> {
+    pub fn create(manifest: &Manifest, table: Table, level: i32, path: &str) -> Result<Self> {
+        let (files, path) = (manifest.files(), manifest.dir().join(path));
         let part = path.with_extension("part");
         let failed = |source| Error::Disk { doing: "create", path: part.clone(), source };
         if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).map_err(failed)?;
+            manifest.make_folder(dir).map_err(failed)?;
         }
-        let file = File::create(&part).map_err(failed)?;
+        let file = files.create(&part).map_err(failed)?;
         let options = ArrowWriterOptions::new()
             .with_properties(properties(table, level).map_err(|e| failed(to_io(e)))?)
             .with_skip_arrow_metadata(true);
         let arrow = ArrowWriter::try_new_with_options(Tally::new(file), table.schema(), options)
             .map_err(|e| failed(to_io(e)))?;
-        Ok(Self { arrow, rows: 0, path, part })
+        Ok(Self { arrow, rows: 0, files, path, part })
     }
 
     /// Appends rows.
@@ -150,14 +155,14 @@ impl Writer {
         for (key, value) in [(KEY_VERSION, VERSION.to_owned()), (KEY_DEFINITIONS, BASE64.encode(packed))] {
             self.arrow.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        let Self { arrow, rows, path, part } = self;
+        let Self { arrow, rows, files, path, part } = self;
         let failed = |doing, source| Error::Disk { doing, path: part.clone(), source };
-        let (file, bytes, chunks) = arrow.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
-        file.sync_all().map_err(|e| failed("write", e))?;
+        let (mut file, bytes, chunks) = arrow.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
+        file.sync().map_err(|e| failed("write", e))?;
         drop(file);
-        std::fs::rename(&part, &path).map_err(|e| failed("rename", e))?;
+        files.rename(&part, &path).map_err(|e| failed("rename", e))?;
         if let Some(dir) = path.parent() {
-            sync_dir(dir)?;
+            files.sync_names(dir).map_err(|e| failed("rename", e))?;
         }
         Ok(Written { rows, bytes, chunks })
     }
@@ -191,18 +196,18 @@ fn to_io(error: ParquetError) -> io::Error {
 
 /// Counts and sums up what is written through it.
 struct Tally {
-    file: File,
+    file: Box<dyn Handle>,
     bytes: u64,
     chunks: Vec<u32>,
     hasher: crc32fast::Hasher,
 }
 
 impl Tally {
-    fn new(file: File) -> Self {
+    fn new(file: Box<dyn Handle>) -> Self {
         Self { file, bytes: 0, chunks: Vec::new(), hasher: crc32fast::Hasher::new() }
     }
 
-    fn finish(mut self) -> (File, u64, Vec<u32>) {
+    fn finish(mut self) -> (Box<dyn Handle>, u64, Vec<u32>) {
         if !self.bytes.is_multiple_of(CHUNK) {
             self.chunks.push(self.hasher.finalize());
         }
@@ -213,17 +218,18 @@ impl Tally {
 impl Write for Tally {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let left = usize::try_from(CHUNK - self.bytes % CHUNK).unwrap_or(usize::MAX);
-        let written = self.file.write(bytes.get(..left).unwrap_or(bytes))?;
-        self.hasher.update(bytes.get(..written).unwrap_or_default());
-        self.bytes += written as u64;
-        if written > 0 && self.bytes.is_multiple_of(CHUNK) {
+        let piece = bytes.get(..left).unwrap_or(bytes);
+        self.file.append(piece)?;
+        self.hasher.update(piece);
+        self.bytes += piece.len() as u64;
+        if !piece.is_empty() && self.bytes.is_multiple_of(CHUNK) {
             self.chunks.push(std::mem::take(&mut self.hasher).finalize());
         }
-        Ok(written)
+        Ok(piece.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod seal;
 mod shelf;
 pub mod sql;
 mod store;
+mod sweep;
 mod table;
 
 pub use archive::{Acked, Archive, Ended};
@@ -29,7 +30,7 @@ pub use backup::{BackupReport, RestoreReport, backup, restore};
 pub use books::{BookAtState, BookLoss};
 pub use config::Config;
 pub use extract::Columnar;
-pub use manifest::Note;
+pub use manifest::{Note, RebuildReport, rebuild};
 pub use merge::MergeReport;
 pub use reader::{BookAt, FileCheck, Joined, Query, Range, Reader, TableSize};
 pub use seal::SealReport;

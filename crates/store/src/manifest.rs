@@ -2,202 +2,75 @@
 //!
 //! Every change is one transaction of an embedded database. A file is there when the catalogue names it: one that a kill
 //! left behind without a name is deleted at the next start, and events are read from the log until the same transaction
-//! that names their files says that they are sealed. Other processes may read while one writes.
+//! that names their files says that they are sealed. Other processes may read while one writes. What it says is kept a
+//! second time ([`journal`]): of that it is made again where it is damaged or missing ([`rebuild`]).
 
+mod head;
 mod image;
+mod journal;
+mod meta;
+mod rebuild;
+mod rows;
 
 pub(crate) use image::Image;
+pub use meta::Note;
+pub(crate) use meta::{Change, FileMeta, Run, Sealed, State, channel_bit};
+pub use rebuild::{RebuildReport, rebuild};
 
-use crate::code::{Code, record};
+use crate::code::Code;
+use crate::disk::{Files, HostFiles};
 use crate::ledger::{Interval, LaneName, Ledger};
-use crate::table::Table;
-use crate::{Error, Result};
-use bus::Cursor;
-use model::{Channel, Date, InstrumentId, SourceName, Ts};
-use redb::{
-    ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableTable as _, TableDefinition,
-};
-use std::collections::BTreeMap;
+use crate::{Error, Result, sweep};
+use journal::Journal;
+use redb::{ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase as _};
+use rows::{FILES, LEDGER, NOTES, corrupted, facts, intervals, numbered};
+use std::collections::HashSet;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// The file of the catalogue in the store's folder.
 pub(crate) const NAME: &str = "manifest.redb";
+/// Its name until it is whole.
+const PART: &str = "manifest.redb.part";
 
-const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("files");
-const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
-const NOTES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("notes");
-/// The intervals of lanes that are final, by lane, number and part.
-const INTERVALS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("intervals");
-const LEDGER: &str = "ledger";
-const SEALED: &str = "sealed";
-const NEXT: &str = "next";
-const DROPPED: &str = "dropped";
 /// How much memory the database may use to keep pages.
 const CACHE_BYTES: usize = 4 << 20;
-/// How many notes are kept.
-const NOTES_MAX: u64 = 10_000;
-
-/// The rows of one instrument from one source in a file; they follow one another, in the order of the bus.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub source: SourceName,
-    pub instrument: InstrumentId,
-    /// The first row.
-    pub start: u64,
-    pub rows: u64,
-    pub first: Cursor,
-    pub last: Cursor,
-    /// The earliest and the latest time at which something in it happened.
-    pub from: Ts,
-    pub to: Ts,
-    /// The channels it came by: the bit of each place in [`Channel::ALL`].
-    pub channels: u32,
-}
-
-impl Run {
-    /// Whether it may hold rows of a channel.
-    pub fn has(&self, channel: Channel) -> bool {
-        self.channels & channel_bit(channel) != 0
-    }
-}
-
-/// The bit that stands for a channel.
-pub(crate) fn channel_bit(channel: Channel) -> u32 {
-    Channel::ALL.iter().position(|of| *of == channel).map_or(0, |place| 1 << place)
-}
-
-/// A file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileMeta {
-    pub id: u64,
-    pub table: Table,
-    pub day: Date,
-    /// How often its rows were merged.
-    pub level: u8,
-    /// The newest time of publication when it was sealed; of a merged file, of the newest that went into it.
-    pub made: Ts,
-    /// Below the store's folder.
-    pub path: Box<str>,
-    pub rows: u64,
-    pub bytes: u64,
-    /// A CRC-32 of each 64 KiB.
-    pub chunks: Vec<u32>,
-    /// By exchange, product, symbol and source, as the rows are.
-    pub runs: Vec<Run>,
-}
-
-/// Up to where the log stands in files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sealed {
-    /// The number of the last segment.
-    pub segment: u64,
-    /// The last cursor in it.
-    pub cursor: Option<Cursor>,
-    /// The newest time of publication.
-    pub at: Ts,
-}
-
-/// Something that became of what was kept, and that is not to be forgotten.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// When.
-    pub at: Ts,
-    /// What, in a word: `dropped`, `damaged`, `lost`.
-    pub what: Box<str>,
-    /// Of which table; empty where of all.
-    pub table: Box<str>,
-    /// How many rows or events.
-    pub count: u64,
-    /// In words: which and why.
-    pub why: Box<str>,
-}
-
-record! {
-    Run { source, instrument, start, rows, first, last, from, to, channels }
-    FileMeta { id, table, day, level, made, path, rows, bytes, chunks, runs }
-    Sealed { segment, cursor, at }
-    Note { at, what, table, count, why }
-}
-
-impl Code for Table {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.name().put(out);
-    }
-
-    fn take(bytes: &mut &[u8]) -> Option<Self> {
-        Self::parse(&Box::<str>::take(bytes)?)
-    }
-}
-
-impl Code for Date {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.number().put(out);
-    }
-
-    fn take(bytes: &mut &[u8]) -> Option<Self> {
-        Self::from_number(u32::take(bytes)?)
-    }
-}
-
-/// What a transaction changes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Change {
-    pub add: Vec<FileMeta>,
-    pub remove: Vec<u64>,
-    pub sealed: Option<Sealed>,
-    pub notes: Vec<Note>,
-    /// Up to where events of a table were deleted.
-    pub dropped: Vec<(Table, Cursor)>,
-    /// The ledger after what was sealed; what is final in it is taken out.
-    pub ledger: Option<Ledger>,
-}
-
-/// What the catalogue says at one instant.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
-    pub files: BTreeMap<u64, Arc<FileMeta>>,
-    pub sealed: Sealed,
-    /// Up to where, of each table, events may be missing because they were deleted.
-    pub dropped: BTreeMap<Table, Cursor>,
-    /// The next file's number.
-    pub next: u64,
-}
-
-impl State {
-    /// How many bytes all files have.
-    pub fn bytes(&self) -> u64 {
-        self.files.values().map(|file| file.bytes).sum()
-    }
-}
 
 enum Base {
-    Write(Database),
+    /// With its journal, where one is kept.
+    Write(Database, Option<Journal>),
     Read(ReadOnlyDatabase),
     /// There is no catalogue: nothing stands in files.
     None,
+    /// The disk refused something, so that nobody knows what became of the last change: it is to be opened anew.
+    Failed,
 }
 
 /// The catalogue of a folder.
 pub(crate) struct Manifest {
     dir: PathBuf,
+    files: Arc<dyn Files>,
     base: Mutex<Base>,
     state: RwLock<Arc<State>>,
+    /// The folders of files whose names are known to outlive a loss of power.
+    folders: Mutex<HashSet<PathBuf>>,
 }
 
 impl Manifest {
-    /// Opens the catalogue to write, and holds it against itself; it is made where it is not there.
+    /// Opens the catalogue to write, and holds it against itself and its journal; it is made where it is not there and
+    /// nothing says that it was.
     ///
     /// # Errors
     /// [`Error::Damaged`] where it does not hold, [`Error::Catalogue`] where it cannot be opened.
-    pub fn open(dir: &Path) -> Result<Self> {
-        let mut builder = Database::builder();
-        builder
-            .set_cache_size(CACHE_BYTES)
-            .set_concurrency_mode(ConcurrencyMode::SingleWriter)
-            .set_check_integrity_on_open(true);
-        let base = builder.create(dir.join(NAME)).map_err(|e| failed(dir, "open", &e.into()))?;
-        Self::with(dir, Base::Write(base))
+    pub fn open(dir: &Path, files: Arc<dyn Files>) -> Result<Self> {
+        let manifest = Self { files, base: Mutex::new(Base::Failed), ..Self::none(dir) };
+        if !dir.join(NAME).exists() {
+            create(dir, &*manifest.files)?;
+        }
+        manifest.reopen()?;
+        Ok(manifest)
     }
 
     /// Opens the catalogue to read; `None` where there is none.
@@ -210,19 +83,18 @@ impl Manifest {
         }
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES).set_concurrency_mode(ConcurrencyMode::SingleWriter);
-        let base = builder.open_read_only(dir.join(NAME)).map_err(|e| failed(dir, "open", &e.into()))?;
-        Self::with(dir, Base::Read(base)).map(Some)
+        let base = guarded(|| Ok(builder.open_read_only(dir.join(NAME))?));
+        let base = base.map_err(|e| failed(dir, "open", &e))?;
+        let manifest = Self { base: Mutex::new(Base::Read(base)), ..Self::none(dir) };
+        manifest.refresh_since(journal::generation(dir).map_err(disk("read", dir))?)?;
+        Ok(Some(manifest))
     }
 
     /// The catalogue of a folder that has none.
     pub fn none(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), base: Mutex::new(Base::None), state: RwLock::default() }
-    }
-
-    fn with(dir: &Path, base: Base) -> Result<Self> {
-        let manifest = Self { dir: dir.to_owned(), base: Mutex::new(base), state: RwLock::default() };
-        manifest.refresh()?;
-        Ok(manifest)
+        let (files, base) = (Arc::new(HostFiles), Mutex::new(Base::None));
+        let (state, folders) = <_>::default();
+        Self { dir: dir.to_owned(), files, base, state, folders }
     }
 
     /// Reads it again, for what another process has changed.
@@ -230,53 +102,121 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::open`].
     pub fn refresh(&self) -> Result<()> {
-        let damaged = |what: String| Error::Damaged {
-            path: self.dir.join(NAME),
-            what: format!("its {what} do not hold"),
-        };
+        self.refresh_since(self.state().generation)
+    }
+
+    /// As [`Manifest::refresh`], of a catalogue that had so many changes at least.
+    fn refresh_since(&self, generation: u64) -> Result<()> {
         let state = self.transaction(|read| {
-            let mut state = State::default();
-            if let Ok(files) = read.open_table(FILES) {
-                for entry in files.iter()? {
-                    let (id, value) = entry?;
-                    let file = FileMeta::take(&mut value.value()).filter(|file| file.id == id.value());
-                    state.files.insert(id.value(), Arc::new(file.ok_or_else(|| corrupted("entries"))?));
-                }
-            }
-            if let Ok(facts) = read.open_table(FACTS) {
-                if let Some(sealed) = facts.get(SEALED)? {
-                    state.sealed = Sealed::take(&mut sealed.value()).ok_or_else(|| corrupted("facts"))?;
-                }
-                if let Some(dropped) = facts.get(DROPPED)? {
-                    let all: Option<Vec<(Table, Cursor)>> = Code::take(&mut dropped.value());
-                    state.dropped = all.ok_or_else(|| corrupted("facts"))?.into_iter().collect();
-                }
-                if let Some(next) = facts.get(NEXT)? {
-                    state.next = u64::take(&mut next.value()).ok_or_else(|| corrupted("facts"))?;
-                }
+            let (mut state, _) = facts(&read)?;
+            for (id, bytes) in numbered(&read, FILES, state.sums.files)? {
+                let file = FileMeta::take(&mut bytes.as_slice()).filter(|file| file.id == id);
+                state.files.insert(id, Arc::new(file.ok_or_else(|| corrupted("entries"))?));
             }
             Ok(state)
         });
-        let state = state.map_err(|error| match error {
-            redb::Error::Corrupted(what) => damaged(what),
-            error => failed(&self.dir, "read", &error),
-        })?;
+        let state = state.map_err(|error| failed(&self.dir, "read", &error))?;
+        if state.generation < generation {
+            let what = format!("it has {} changes of at least {generation}", state.generation);
+            return Err(damaged(&self.dir, &what));
+        }
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         Ok(())
     }
 
     fn transaction<T: Default>(
         &self,
-        read: impl FnOnce(redb::ReadTransaction) -> std::result::Result<T, redb::Error>,
-    ) -> std::result::Result<T, redb::Error> {
-        let base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        read: impl FnOnce(redb::ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, redb::Error> {
+        let base = self.base();
         let transaction = match &*base {
-            Base::Write(base) => base.begin_read(),
+            Base::Write(base, _) => base.begin_read(),
             Base::Read(base) => base.begin_read(),
             Base::None => return Ok(T::default()),
+            Base::Failed => return Err(redb::Error::PreviousIo),
         };
         drop(base);
-        read(transaction?)
+        guarded(|| read(transaction?))
+    }
+
+    /// Opens it anew where the disk refused something; what became of the last change is known then.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`]; it can be tried again.
+    pub fn heal(&self) -> Result<()> {
+        if !matches!(*self.base(), Base::Failed) {
+            return Ok(());
+        }
+        let path = self.dir.join(NAME);
+        self.files.settle(&path).map_err(|source| Error::Disk { doing: "write to", path, source })?;
+        self.reopen()
+    }
+
+    /// Opens it to write, and begins its journal anew.
+    fn reopen(&self) -> Result<()> {
+        let journaled = journal::generation(&self.dir).map_err(disk("read", &self.dir))?;
+        let base = guarded(|| Ok(self.files.database(&builder(), &self.dir.join(NAME))?));
+        let base = base.map_err(|e| failed(&self.dir, "open", &e))?;
+        *self.base() = Base::Write(base, None);
+        let begun = self.refresh_since(journaled).and_then(|()| self.begin_journal());
+        if begun.is_err() {
+            *self.base() = Base::Failed;
+        }
+        begun
+    }
+
+    /// Begins the journal anew; where that fails, the catalogue is to be opened anew.
+    fn begin_journal(&self) -> Result<()> {
+        let (image, generation) = (self.image()?, self.state().generation);
+        let begun = Journal::begin(&*self.files, &self.dir, generation, &image);
+        self.journal(|journal| begun.map(|begun| *journal = Some(begun)))
+    }
+
+    /// Does something with the journal; where that fails, the catalogue is to be opened anew.
+    fn journal<T: Default>(&self, act: impl FnOnce(&mut Option<Journal>) -> io::Result<T>) -> Result<T> {
+        let mut base = self.base();
+        let Base::Write(_, journal) = &mut *base else { return Ok(T::default()) };
+        let done = act(journal);
+        if done.is_err() {
+            *base = Base::Failed;
+        }
+        done.map_err(disk("write to", &self.dir.join(journal::NAME)))
+    }
+
+    fn base(&self) -> MutexGuard<'_, Base> {
+        self.base.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disk that it stands on.
+    pub fn files(&self) -> Arc<dyn Files> {
+        Arc::clone(&self.files)
+    }
+
+    /// Makes a folder below the store's, and those between; their names outlive a loss of power when it returns.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        let known = || self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(parent) = folder.parent().filter(|_| folder != self.dir && !known().contains(folder)) else {
+            return Ok(());
+        };
+        self.make_folder(parent)?;
+        match self.files.create_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        // One that is there already may be left by a process that came no further.
+        self.files.sync_names(parent)?;
+        known().insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// Deletes a folder where nothing is in it.
+    pub fn remove_folder(&self, folder: &Path) {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).remove(folder);
+        // Most folders are not empty.
+        let _ = self.files.remove_dir(folder);
     }
 
     /// The folder of the store.
@@ -292,72 +232,37 @@ impl Manifest {
     /// Changes it, for good when this returns.
     ///
     /// # Errors
-    /// [`Error::Catalogue`]; then nothing has changed.
+    /// [`Error::Catalogue`]; whether it has changed is known when it is opened anew, which the next change does.
     pub fn commit(&self, change: Change) -> Result<()> {
+        self.heal()?;
         let mut state = (*self.state()).clone();
-        let done = self.written(|base| Self::write(base, &mut state, change));
+        state.generation += 1;
+        let frame = journal::frame(state.generation, &change).map_err(disk("write to", &self.dir))?;
+        let done = self.written(|base| rows::write(base, &mut state, change));
         done.map_err(|error| failed(&self.dir, "write", &error))?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
-        Ok(())
+        let is_long = self.journal(|journal| {
+            let Some(journal) = journal else { return Ok(false) };
+            journal.put(&frame)?;
+            Ok(journal.is_long())
+        })?;
+        if is_long { self.begin_journal() } else { Ok(()) }
     }
 
-    fn written(
-        &self,
-        write: impl FnOnce(&Database) -> std::result::Result<(), redb::Error>,
-    ) -> std::result::Result<(), redb::Error> {
-        let base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*base {
-            Base::Write(base) => write(base),
-            Base::Read(_) | Base::None => Err(redb::Error::Io(std::io::ErrorKind::ReadOnlyFilesystem.into())),
+    fn written(&self, write: impl FnOnce(&Database) -> Result<(), redb::Error>) -> Result<(), redb::Error> {
+        let mut base = self.base();
+        let written = match &*base {
+            Base::Write(base, _) => write(base),
+            Base::Failed => Err(redb::Error::PreviousIo),
+            Base::Read(_) | Base::None => {
+                return Err(redb::Error::Io(io::ErrorKind::ReadOnlyFilesystem.into()));
+            }
+        };
+        if written.is_err() {
+            // The database does nothing more after it was refused something.
+            *base = Base::Failed;
         }
-    }
-
-    fn write(base: &Database, state: &mut State, change: Change) -> std::result::Result<(), redb::Error> {
-        let transaction = base.begin_write()?;
-        {
-            let mut files = transaction.open_table(FILES)?;
-            let mut facts = transaction.open_table(FACTS)?;
-            let mut notes = transaction.open_table(NOTES)?;
-            let mut bytes = Vec::new();
-            let mut coded = |value: &dyn Fn(&mut Vec<u8>)| {
-                bytes.clear();
-                value(&mut bytes);
-                bytes.clone()
-            };
-            for id in change.remove {
-                files.remove(id)?;
-                state.files.remove(&id);
-            }
-            for file in change.add {
-                files.insert(file.id, coded(&|out| file.put(out)).as_slice())?;
-                state.next = state.next.max(file.id + 1);
-                state.files.insert(file.id, Arc::new(file));
-            }
-            if let Some(sealed) = change.sealed {
-                facts.insert(SEALED, coded(&|out| sealed.put(out)).as_slice())?;
-                state.sealed = sealed;
-            }
-            if let Some(mut ledger) = change.ledger {
-                put_intervals(&mut transaction.open_table(INTERVALS)?, ledger.drain())?;
-                facts.insert(LEDGER, ledger.to_bytes().as_slice())?;
-            }
-            if !change.dropped.is_empty() {
-                for (table, cursor) in change.dropped {
-                    let last = state.dropped.entry(table).or_insert(cursor);
-                    *last = cursor.max(*last);
-                }
-                let all: Vec<(Table, Cursor)> = state.dropped.clone().into_iter().collect();
-                facts.insert(DROPPED, coded(&|out| all.put(out)).as_slice())?;
-            }
-            facts.insert(NEXT, coded(&|out| state.next.put(out)).as_slice())?;
-            let first = notes.last()?.map_or(0, |(id, _)| id.value() + 1);
-            for (id, note) in (first..).zip(change.notes) {
-                notes.insert(id, coded(&|out| note.put(out)).as_slice())?;
-                notes.remove(id.wrapping_sub(NOTES_MAX))?;
-            }
-        }
-        transaction.commit()?;
-        Ok(())
+        written
     }
 
     /// The ledger up to what is sealed.
@@ -366,9 +271,11 @@ impl Manifest {
     /// As [`Manifest::open`].
     pub fn ledger(&self) -> Result<Ledger> {
         let ledger = self.transaction(|read| {
-            let Ok(facts) = read.open_table(FACTS) else { return Ok(Ledger::default()) };
-            let Some(bytes) = facts.get(LEDGER)? else { return Ok(Ledger::default()) };
-            Ledger::from_bytes(bytes.value()).ok_or_else(|| corrupted("ledger"))
+            let (_, facts) = facts(&read)?;
+            let Some((_, bytes)) = facts.iter().find(|(name, _)| &**name == LEDGER) else {
+                return Ok(Ledger::default());
+            };
+            Ledger::from_bytes(bytes).ok_or_else(|| corrupted("ledger"))
         });
         ledger.map_err(|error| failed(&self.dir, "read", &error))
     }
@@ -379,11 +286,9 @@ impl Manifest {
     /// As [`Manifest::open`].
     pub fn intervals(&self, wanted: impl Fn(&LaneName) -> bool) -> Result<Vec<Interval>> {
         let all = self.transaction(|read| {
-            let Ok(intervals) = read.open_table(INTERVALS) else { return Ok(Vec::new()) };
             let mut all = Vec::new();
-            for entry in intervals.iter()? {
-                let (_, value) = entry?;
-                let interval = Interval::from_bytes(value.value()).ok_or_else(|| corrupted("intervals"))?;
+            for (_, bytes) in intervals(&read, facts(&read)?.0.sums.intervals)? {
+                let interval = Interval::from_bytes(&bytes).ok_or_else(|| corrupted("intervals"))?;
                 if wanted(&interval.lane) {
                     all.push(interval);
                 }
@@ -399,57 +304,60 @@ impl Manifest {
     /// [`Error::Catalogue`].
     pub fn notes(&self) -> Result<Vec<Note>> {
         self.transaction(|read| {
-            let Ok(notes) = read.open_table(NOTES) else { return Ok(Vec::new()) };
-            let taken = notes.iter()?.map(|entry| {
-                let (_, value) = entry?;
-                Note::take(&mut value.value()).ok_or_else(|| corrupted("notes"))
-            });
-            taken.collect()
+            let notes = numbered(&read, NOTES, facts(&read)?.0.sums.notes)?;
+            let take = |bytes: Vec<u8>| Note::take(&mut bytes.as_slice()).ok_or_else(|| corrupted("notes"));
+            notes.into_iter().map(|(_, bytes)| take(bytes)).collect()
         })
         .map_err(|error| failed(&self.dir, "read", &error))
     }
 }
 
-/// Lane, number and part as bytes that are sorted as they are.
-fn interval_key(interval: &Interval, part: u16) -> Vec<u8> {
-    let LaneName { source, exchange, product, symbol, instrument: _, channel } = &*interval.lane;
-    let mut key = [*source, exchange, product, symbol, channel.name()].join("\0").into_bytes();
-    key.push(0);
-    key.extend(interval.number.to_be_bytes());
-    key.extend(part.to_be_bytes());
-    key
+/// How the catalogue is opened to write: held against itself, while others may read.
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        .set_concurrency_mode(ConcurrencyMode::SingleWriter)
+        .set_check_integrity_on_open(true);
+    builder
 }
 
-/// Intervals of one number replace those that are kept under it.
-fn put_intervals(
-    table: &mut redb::Table<'_, &[u8], &[u8]>,
-    intervals: Vec<Interval>,
-) -> std::result::Result<(), redb::Error> {
-    let mut cleared: Option<(Vec<u8>, u16)> = None;
-    for interval in intervals {
-        let first = interval_key(&interval, 0);
-        let part = match &cleared {
-            Some((before, part)) if *before == first => part + 1,
-            _ => {
-                table.retain_in(&*first..=&*interval_key(&interval, u16::MAX), |_, _| false)?;
-                0
-            }
-        };
-        table.insert(interval_key(&interval, part).as_slice(), interval.to_bytes().as_slice())?;
-        cleared = Some((first, part));
+/// The database may panic over a file that was changed behind it; that is damage like other damage.
+fn guarded<T>(act: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    let done = catch_unwind(AssertUnwindSafe(act));
+    done.unwrap_or_else(|_| Err(redb::Error::Corrupted("its pages do not hold".to_owned())))
+}
+
+/// Makes a catalogue that says nothing. It has its name only when it is whole.
+fn create(dir: &Path, files: &dyn Files) -> Result<()> {
+    if dir.join(journal::NAME).exists() || !sweep::ours(dir)?.is_empty() {
+        return Err(damaged(dir, "it is missing, though there are files or a journal of it"));
     }
-    Ok(())
+    let part = dir.join(PART);
+    if part.exists() {
+        files.remove(&part).map_err(disk("delete", &part))?;
+    }
+    files.database(&builder(), &part).map_err(|e| failed(dir, "create", &e.into()))?;
+    let named = files.rename(&part, &dir.join(NAME)).and_then(|()| files.sync_names(dir));
+    named.map_err(disk("rename", &part))
 }
 
-fn corrupted(what: &str) -> redb::Error {
-    redb::Error::Corrupted(what.to_owned())
+/// What the disk refused to do with a folder or file.
+fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Disk { doing, path: path.to_owned(), source }
+}
+
+/// The catalogue does not hold; says what to do.
+fn damaged(dir: &Path, what: &str) -> Error {
+    let what = format!("{what}; `qingxi compact --rebuild` makes it again of its journal");
+    Error::Damaged { path: dir.join(NAME), what }
 }
 
 fn failed(dir: &Path, doing: &'static str, error: &redb::Error) -> Error {
     let path = dir.join(NAME);
     match error {
         redb::Error::DatabaseAlreadyOpen => Error::InUse { path: dir.to_owned() },
-        redb::Error::Corrupted(what) => Error::Damaged { path, what: what.clone() },
+        redb::Error::Corrupted(what) => damaged(dir, what),
         error => Error::Catalogue { doing, path, why: error.to_string() },
     }
 }

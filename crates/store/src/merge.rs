@@ -72,7 +72,7 @@ pub(crate) fn plan(manifest: &Manifest, over: impl Fn(Date, Ts) -> bool) -> Opti
 /// Merges files and names the result in the catalogue; the files read stay until they are swept.
 ///
 /// # Errors
-/// [`Error`]; then the catalogue is as before.
+/// [`Error`]; whether it is merged the catalogue knows when it was opened anew.
 pub(crate) fn merge(
     manifest: &Manifest,
     config: &Config,
@@ -223,7 +223,7 @@ impl Out<'_> {
         }
         self.end()?;
         let path = path(self.table, self.day, self.next, name);
-        let writer = Writer::create(self.table, THOROUGH, self.manifest.dir().join(&*path))?;
+        let writer = Writer::create(self.manifest, self.table, THOROUGH, &path)?;
         let (definitions, runs) = (Definitions::default(), Vec::new());
         self.open = Some(OpenFile { writer, path, own: name.is_some(), definitions, runs, last: None });
         self.next += 1;

@@ -110,7 +110,7 @@ impl Reader {
         Ok(Self::new(Arc::new(Manifest::read(dir)?.unwrap_or_else(|| Manifest::none(dir))), None))
     }
 
-    /// What became of what was kept: what was deleted, lost or damaged, the newest last.
+    /// What became of what was kept: what was deleted, lost or damaged, and that the catalogue was made again; the newest last.
     ///
     /// # Errors
     /// [`Error`] where the catalogue does not read.
@@ -125,7 +125,7 @@ impl Reader {
     pub fn faults(&self) -> Result<Vec<Note>> {
         let sealed = self.manifest.state().sealed;
         let mut notes = self.manifest.notes()?;
-        notes.retain(|note| &*note.what != "dropped");
+        notes.retain(|note| !matches!(&*note.what, "dropped" | "rebuilt"));
         let mut reader = log::Reader::open(Box::new(Host::new(self.manifest.dir())))?;
         reader.after(sealed.segment, u64::MAX, sealed.cursor);
         for found in reader {

@@ -59,7 +59,8 @@ pub struct SealReport {
 /// Writes the segments after those that are sealed, up to `to`, as files; it blocks for as long as that takes.
 ///
 /// # Errors
-/// [`crate::Error`]; then the catalogue is as before, and what was written is deleted at the next start.
+/// [`crate::Error`]; then nothing is sealed, or all of it where the disk refused after that: the catalogue knows when it was
+/// opened anew.
 pub(crate) fn seal(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<SealReport> {
     let report = seal_with(manifest, books, to);
     if report.is_err() {
@@ -151,7 +152,7 @@ fn write(
         groups.into_values().filter_map(|events| Some((Key::of(events.first()?), events))).collect();
     groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let path = path(table, day, id, None);
-    let mut writer = Writer::create(table, QUICK, manifest.dir().join(&*path))?;
+    let mut writer = Writer::create(manifest, table, QUICK, &path)?;
     let (mut definitions, mut rows) = (Definitions::default(), Rows::new(table));
     let mut runs = Vec::with_capacity(groups.len());
     for (key, events) in groups {

@@ -2,27 +2,24 @@
 
 use crate::archive::{Acked, Archive, Ended, words};
 use crate::books::Books;
-use crate::disk::Host;
+use crate::disk::{Disk, Files, Host, HostFiles};
 use crate::log::{Log, Opened};
 use crate::manifest::{Change, FileMeta, Manifest, Note};
 use crate::merge::{self, MergeReport};
 use crate::reader::Reader;
-use crate::seal::{FOLDER, SealReport, seal};
+use crate::seal::{SealReport, seal};
 use crate::shelf::{Cleanup, Shelf};
+use crate::sweep::Sweep;
 use crate::{Config, Error, Result};
 use bus::{Bus, Cursor};
 use metrics::Metrics;
 use model::{Date, Ts};
-use std::collections::{HashSet, VecDeque};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// A file that is no longer named is still there for so long, for those who read it.
-const SWEEP_AFTER: Duration = Duration::from_mins(1);
 /// Merging waits so long after the end of a day, and after the newest file of that day.
 const DAY_GRACE_MS: u64 = 10 * 60_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -57,24 +54,35 @@ impl Store {
     /// Opens a folder, which is made where it is not there. It blocks for as long as the disk takes.
     ///
     /// # Errors
-    /// [`Error::InUse`] where another process writes there, else what the disk says or what is damaged.
+    /// [`Error::InUse`] where another process writes there, else what the disk says or what is damaged; a catalogue that is
+    /// damaged or missing is made again by [`crate::rebuild`].
     pub fn open(config: Config) -> Result<(Self, OpenedStore)> {
-        let (mut log, opened) = Log::open(Box::new(Host::new(&config.dir)), config.clone())?;
-        let manifest = Arc::new(Manifest::open(&config.dir)?);
+        let host = Box::new(Host::new(&config.dir));
+        Self::open_on(host, Arc::new(HostFiles), config)
+    }
+
+    /// As [`Store::open`], with the disks under the log and under files and catalogue, which are those of that folder.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(
+        disk: Box<dyn Disk>,
+        files: Arc<dyn Files>,
+        config: Config,
+    ) -> Result<(Self, OpenedStore)> {
+        let (mut log, opened) = Log::open(disk, config.clone())?;
+        let manifest = Arc::new(Manifest::open(&config.dir, files)?);
         let state = manifest.state();
         log.begin_after(state.sealed.segment);
-        let orphans = sweep_orphans(&manifest)?;
+        let mut sweep = Sweep::default();
+        sweep.find(&manifest)?;
+        let orphans = sweep.all(&manifest)?;
         let newest = opened.newest.max(state.sealed.cursor);
         let files = state.files.len();
         let file_bytes = state.bytes();
         let shelf = Arc::new(Shelf::new(state.sealed, log.newest_ended()));
-        let keeper = Keeper {
-            manifest,
-            shelf,
-            config: config.clone(),
-            books: Books::default(),
-            trash: VecDeque::new(),
-        };
+        let keeper =
+            Keeper { manifest, shelf, config: config.clone(), books: Books::default(), sweep, failed: false };
         Ok((Self { log, config, keeper }, OpenedStore { log: opened, files, file_bytes, newest, orphans }))
     }
 
@@ -86,6 +94,11 @@ impl Store {
     /// To ask for what is otherwise done when it is due.
     pub fn control(&self) -> Control {
         Control(Arc::clone(&self.keeper.shelf))
+    }
+
+    /// The log, for one who numbers events without a bus and has them written as files with [`Store::tend`].
+    pub const fn log(&mut self) -> &mut Log {
+        &mut self.log
     }
 
     /// The log alone, for one who numbers events without a bus.
@@ -108,20 +121,29 @@ impl Store {
     ///
     /// # Errors
     /// [`Error`]; what was done stays.
-    pub fn compact(mut self, mut on_step: impl FnMut(&Step)) -> Result<()> {
-        let to = self.log.newest_ended();
-        while let Some(step) = self.keeper.seal(to)? {
-            on_step(&step);
-        }
-        while let Some(step) = self.keeper.merge(|_, _| true)? {
-            on_step(&step);
-        }
-        if let Some(step) = self.keeper.retain(self.log.bytes(), None)? {
-            on_step(&step);
-        }
-        self.keeper.sweep(Instant::now() + SWEEP_AFTER);
-        self.log.release(self.keeper.manifest.state().sealed.segment)?;
+    pub fn compact(mut self, on_step: impl FnMut(&Step)) -> Result<()> {
+        self.tend(on_step)?;
         self.log.close()
+    }
+
+    /// As [`Store::compact`], of a store that goes on: the segment in hand ends.
+    ///
+    /// # Errors
+    /// [`Error`]; what was done stays, and calling it again goes on from there.
+    pub fn tend(&mut self, mut on_step: impl FnMut(&Step)) -> Result<()> {
+        self.log.retire();
+        let to = self.log.newest_ended();
+        let mut next = |keeper: &mut Keeper, step: &dyn Fn(&mut Keeper) -> Result<Option<Step>>| {
+            let done = keeper.healed(step)?;
+            done.iter().for_each(&mut on_step);
+            Ok::<bool, Error>(done.is_some())
+        };
+        while next(&mut self.keeper, &|keeper| keeper.seal(to))? {}
+        while next(&mut self.keeper, &|keeper| keeper.merge(|_, _| true))? {}
+        let log_bytes = self.log.bytes();
+        next(&mut self.keeper, &|keeper| keeper.retain(log_bytes, None))?;
+        self.keeper.sweep.all(&self.keeper.manifest)?;
+        self.log.release(self.keeper.manifest.state().sealed.segment)
     }
 }
 
@@ -205,8 +227,9 @@ struct Keeper {
     config: Config,
     /// As of what is sealed.
     books: Books,
-    /// Files that are no longer named, by when they were.
-    trash: VecDeque<(Instant, PathBuf)>,
+    sweep: Sweep,
+    /// The last step failed: it may have left files without a name, and whether its change stands is not known.
+    failed: bool,
 }
 
 /// Seals what has ended, merges, deletes; until it is stopped.
@@ -254,7 +277,7 @@ async fn look_after(
     }
 }
 
-/// Counts and says what a step did; whether there may be more to do.
+/// Counts and says what a step did; whether there may be more to do, or it is to be done again.
 fn tell(metrics: &metrics::Store, manifest: &Manifest, step: Result<Option<Step>>) -> bool {
     let state = manifest.state();
     metrics.files.set(state.files.len().cast_signed() as i64);
@@ -266,7 +289,7 @@ fn tell(metrics: &metrics::Store, manifest: &Manifest, step: Result<Option<Step>
             if metrics.file_failing.set(1) == 0 {
                 tracing::error!(error = words(&error), "events stay in the log: files cannot be written");
             }
-            return false;
+            return true;
         }
     };
     if metrics.file_failing.set(0) != 0 {
@@ -298,7 +321,22 @@ fn tell(metrics: &metrics::Store, manifest: &Manifest, step: Result<Option<Step>
 impl Keeper {
     /// Does the next thing that is due; `None` where nothing is.
     fn step(&mut self, ended: u64, log_bytes: u64) -> Result<Option<Step>> {
-        self.sweep(Instant::now());
+        self.healed(|keeper| keeper.next(ended, log_bytes))
+    }
+
+    /// Takes a step; where the one before failed, looks first at what became of it.
+    fn healed(&mut self, step: impl Fn(&mut Self) -> Result<Option<Step>>) -> Result<Option<Step>> {
+        if std::mem::replace(&mut self.failed, true) {
+            self.manifest.heal()?;
+            self.sweep.find(&self.manifest)?;
+        }
+        let done = step(self)?;
+        self.failed = false;
+        Ok(done)
+    }
+
+    fn next(&mut self, ended: u64, log_bytes: u64) -> Result<Option<Step>> {
+        self.sweep.due(&self.manifest, Instant::now());
         if let Some(step) = self.seal(ended)? {
             return Ok(Some(step));
         }
@@ -327,39 +365,19 @@ impl Keeper {
     fn merge(&mut self, over: impl Fn(Date, Ts) -> bool) -> Result<Option<Step>> {
         let Some(plan) = merge::plan(&self.manifest, over) else { return Ok(None) };
         let (report, replaced) = merge::merge(&self.manifest, &self.config, plan)?;
-        self.discard(replaced.iter().map(|path| &**path));
+        self.sweep.add(replaced.iter().map(|path| self.manifest.dir().join(&**path)));
         Ok(Some(Step::Merged(report)))
     }
 
     /// Deletes what is older than so many hours, and tells who asked.
     fn clean(&mut self, hours: u32, told: oneshot::Sender<Result<Vec<Note>>>) -> Result<Step> {
-        let notes = match self.retain(0, Some(hours))? {
+        let notes = match self.healed(|keeper| keeper.retain(0, Some(hours)))? {
             Some(Step::Dropped(notes)) => notes,
             _ => Vec::new(),
         };
         // Who asked may have gone.
         let _ = told.send(Ok(notes.clone()));
         Ok(Step::Dropped(notes))
-    }
-
-    fn discard<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
-        let now = Instant::now();
-        let dir = self.manifest.dir().to_owned();
-        self.trash.extend(paths.map(|path| (now, dir.join(path))));
-    }
-
-    /// Deletes the files of which nobody can still read.
-    fn sweep(&mut self, now: Instant) {
-        while let Some((_, path)) =
-            self.trash.pop_front_if(|(since, _)| now.saturating_duration_since(*since) >= SWEEP_AFTER)
-        {
-            if let Err(error) = fs::remove_file(&path) {
-                // It is deleted at the next start.
-                tracing::warn!(path = %path.display(), %error, "a file that is no longer needed was not deleted");
-            }
-            // Most folders are not empty.
-            let _ = path.parent().map(fs::remove_dir);
-        }
     }
 
     /// Deletes what is older than its table's rows are kept, or than `at_most` hours, then the oldest until the rest fits the
@@ -400,47 +418,7 @@ impl Keeper {
         }
         let notes = change.notes.clone();
         self.manifest.commit(change)?;
-        self.discard(gone.iter().map(|path| &**path));
+        self.sweep.add(gone.iter().map(|path| self.manifest.dir().join(&**path)));
         Ok(Some(Step::Dropped(notes)))
     }
-}
-
-/// Deletes the files that the catalogue does not name.
-fn sweep_orphans(manifest: &Manifest) -> Result<Vec<PathBuf>> {
-    let dir = manifest.dir();
-    let state = manifest.state();
-    let named: HashSet<PathBuf> = state.files.values().map(|file| dir.join(&*file.path)).collect();
-    let mut orphans = Vec::new();
-    let mut folders = vec![dir.join(FOLDER)];
-    while let Some(folder) = folders.pop() {
-        let failed = |source| Error::Disk { doing: "list", path: folder.clone(), source };
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(failed)?,
-        };
-        for entry in entries {
-            let path = entry.map_err(failed)?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !named.contains(&path) && is_ours(&path) {
-                fs::remove_file(&path).map_err(|source| Error::Disk {
-                    doing: "delete",
-                    path: path.clone(),
-                    source,
-                })?;
-                orphans.push(path);
-            }
-        }
-    }
-    Ok(orphans)
-}
-
-/// Whether a file has a name as ours have, so that what a user put there is left alone.
-fn is_ours(path: &Path) -> bool {
-    let ending = path.extension().is_some_and(|ending| ending == "parquet" || ending == "part");
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    ending
-        && name
-            .split_once('-')
-            .is_some_and(|(id, _)| id.len() >= 10 && id.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -3,7 +3,7 @@
 use super::{Point, absolute, place, state};
 use crate::books::Books;
 use crate::copy::land;
-use crate::disk::Host;
+use crate::disk::{Host, HostFiles};
 use crate::file::sync_dir;
 use crate::log::{self, Entry, Found, Log, Lost, segment_name};
 use crate::manifest::{Manifest, State};
@@ -117,6 +117,8 @@ fn whole(
 ) -> Result<()> {
     let point = manifest.map_or_else(|| Ok(Point::default()), Point::read)?;
     let state = state(&point.image, from)?;
+    // A folder of files has a catalogue from its beginning.
+    let manifest = Manifest::open(part, Arc::new(HostFiles))?;
     let total = state.bytes() + point.segments.iter().map(|segment| segment.bytes).sum::<u64>();
     let mut told = |more| {
         report.bytes += more;
@@ -131,7 +133,7 @@ fn whole(
         state.files.values().filter_map(|file| Some(part.join(Path::new(&*file.path).parent()?))).collect();
     folders.dedup();
     folders.iter().try_for_each(|folder| sync_dir(folder))?;
-    Manifest::open(part)?.lay(&point.image)?;
+    manifest.lay(&point.image)?;
     sync_dir(part)?;
     report.files = (state.files.len() + point.segments.len()) as u64;
     (report.at, report.newest) = (point.at, point.newest);
@@ -214,7 +216,7 @@ impl Tail {
     fn open(dir: &Path, last: Option<Cursor>) -> Result<Self> {
         let config = Config { dir: dir.to_owned(), total_bytes_max: u64::MAX, ..Config::default() };
         let (mut log, _) = Log::open(Box::new(Host::new(dir)), config)?;
-        let manifest = Arc::new(Manifest::open(dir)?);
+        let manifest = Arc::new(Manifest::open(dir, Arc::new(HostFiles))?);
         log.begin_after(manifest.state().sealed.segment);
         Ok(Self { log, manifest, books: Books::default(), waiting: Vec::new(), last, ended: 0 })
     }

@@ -1,9 +1,9 @@
 //! All that the catalogue says, as bytes that can be laid down elsewhere.
 
-use super::{FACTS, FILES, FileMeta, INTERVALS, Manifest, NEXT, NOTES, SEALED, Sealed, State, failed};
+use super::rows::{FACTS, FILES, HEAD, INTERVALS, NOTES, facts, intervals, numbered};
+use super::{FileMeta, Manifest, State, failed};
 use crate::Result;
 use crate::code::{Code, record};
-use redb::{ReadTransaction, TableDefinition, TableError};
 use std::sync::Arc;
 
 /// The rows of the catalogue's tables as they stood at one instant.
@@ -22,23 +22,25 @@ record! {
 impl Image {
     /// What it says of files; `None` where it does not read.
     pub fn state(&self) -> Option<State> {
-        let mut state = State::default();
+        let head = self.facts.iter().find(|(name, _)| &**name == HEAD);
+        let mut state = head.map_or_else(|| Some(State::default()), |(_, bytes)| State::of_head(bytes))?;
         for (id, bytes) in &self.files {
             let file = FileMeta::take(&mut bytes.as_slice()).filter(|file| file.id == *id)?;
             state.files.insert(*id, Arc::new(file));
-        }
-        let fact = |key: &str| self.facts.iter().find(|(name, _)| &**name == key).map(|(_, bytes)| &**bytes);
-        if let Some(mut sealed) = fact(SEALED) {
-            state.sealed = Sealed::take(&mut sealed)?;
-        }
-        if let Some(mut next) = fact(NEXT) {
-            state.next = u64::take(&mut next)?;
         }
         Some(state)
     }
 
     /// Leaves out a file.
     pub fn forget(&mut self, file: u64) {
+        let head = self.facts.iter_mut().find(|(name, _)| &**name == HEAD);
+        let gone = self.files.iter().find(|(id, _)| *id == file);
+        if let (Some((_, head)), Some((id, bytes))) = (head, gone)
+            && let Some(mut state) = State::of_head(head)
+        {
+            state.sums.files.remove(&id.to_le_bytes(), bytes);
+            *head = state.head();
+        }
         self.files.retain(|(id, _)| *id != file);
     }
 }
@@ -50,21 +52,28 @@ impl Manifest {
     /// As [`Manifest::open`].
     pub fn image(&self) -> Result<Image> {
         let image = self.transaction(|read| {
+            let (State { sums, .. }, facts) = facts(&read)?;
             Ok(Image {
-                files: rows(&read, FILES, |id| id)?,
-                facts: rows(&read, FACTS, |name| name.into())?,
-                notes: rows(&read, NOTES, |number| number)?,
-                intervals: rows(&read, INTERVALS, <[u8]>::to_vec)?,
+                files: numbered(&read, FILES, sums.files)?,
+                facts,
+                notes: numbered(&read, NOTES, sums.notes)?,
+                intervals: intervals(&read, sums.intervals)?,
             })
         });
         image.map_err(|error| failed(self.dir(), "read", &error))
     }
 
-    /// Makes a catalogue that says nothing yet say all of this, for good when this returns.
+    /// Makes a catalogue that says nothing yet say all of this, for good when this returns, and begins its journal.
     ///
     /// # Errors
     /// As [`Manifest::commit`].
     pub fn lay(&self, image: &Image) -> Result<()> {
+        self.lay_rows(image)?;
+        self.begin_journal()
+    }
+
+    /// As [`Manifest::lay`], without the journal.
+    pub(super) fn lay_rows(&self, image: &Image) -> Result<()> {
         self.written(|base| {
             let transaction = base.begin_write()?;
             {
@@ -90,22 +99,4 @@ impl Manifest {
         .map_err(|error| failed(self.dir(), "write", &error))?;
         self.refresh()
     }
-}
-
-/// The rows of a table; none where it was never made.
-fn rows<K: redb::Key + 'static, T>(
-    read: &ReadTransaction,
-    table: TableDefinition<'_, K, &'static [u8]>,
-    key: impl for<'a> Fn(K::SelfType<'a>) -> T,
-) -> std::result::Result<Vec<(T, Vec<u8>)>, redb::Error> {
-    use redb::ReadableTable as _;
-    let table = match read.open_table(table) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        table => table?,
-    };
-    let rows = table.iter()?.map(|row| {
-        let (id, bytes) = row?;
-        Ok((key(id.value()), bytes.value().to_vec()))
-    });
-    rows.collect()
 }
