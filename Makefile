@@ -3,8 +3,9 @@ SHELL := bash
 FOR ?=
 SEEDS ?= 10000
 CRASHES ?= 1000
+SOURCE ?= okx
 
-.PHONY: help demo run sql test lint fmt bench bench-peers clients files soak crash docs fuzz
+.PHONY: help demo run sql test lint fmt bench bench-peers clients files soak day crash docs fuzz
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +41,9 @@ clients: ## public client libraries (ccxt pro, pytdx, from PyPI) against the sim
 
 files: ## what polars, DuckDB and pandas read of the store's files, and what they take beside other forms (from PyPI)
 	./scripts/files/run sizes
+
+day: ## 24 hours of a venue in virtual time through the whole store; SOURCE=okx
+	cargo run --locked --release -p app -- soak --hours 24 --source $(SOURCE)
 
 soak: ## deterministic simulation; SEEDS=10000
 	cargo run --locked --release -p app -- soak --seeds $(SEEDS)

@@ -1,5 +1,7 @@
 //! `qingxi soak`: sessions against simulators under faults, by seed, in virtual time.
 
+pub mod day;
+
 use crate::error::{Error, Result};
 use crate::sources::SOURCES;
 use crate::term::{Cell, Table, paint};
@@ -26,6 +28,10 @@ pub struct Args {
     /// Only this source.
     #[arg(long)]
     source: Option<String>,
+    /// So many hours of the source, in virtual time, are kept by the whole store in a folder that is deleted afterwards:
+    /// what it takes, opens and drops is told by the hour.
+    #[arg(long, requires = "source", conflicts_with_all = ["seeds", "connections"])]
+    hours: Option<u64>,
     /// Prints the result as JSON.
     #[arg(long)]
     json: bool,
@@ -46,10 +52,15 @@ struct Sum {
 /// Runs the command: exit code 1 where any book differs or any promise was broken.
 ///
 /// # Errors
-/// Where the source is unknown.
+/// Where the source is unknown, or the disk refuses.
 pub fn run(args: &Args) -> Result<u8> {
     let mut sums = Vec::new();
     for source in SOURCES.iter().copied() {
+        if let Some(hours) = args.hours
+            && args.source.as_deref() == Some(source.spec().name)
+        {
+            return day::run(source, args.from, hours, args.json);
+        }
         if args.source.as_deref().is_none_or(|name| name == source.spec().name) {
             sums.push((source.spec().name, seeds(source, args)));
         }

@@ -3,6 +3,7 @@
 use crate::site::{Report, Site};
 use lane::{LaneReport, State};
 use model::{SourceName, Ts};
+use serde::Serialize;
 
 /// How a source is doing.
 #[derive(Clone, Debug)]
@@ -29,9 +30,9 @@ pub(crate) struct SourceHealth {
 /// How the platform is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overall {
-    /// Every source is healthy.
+    /// Every source is healthy, and so is what keeps events.
     Healthy,
-    /// Some are.
+    /// Some are, or events cannot be kept.
     Degraded,
     /// None is, or there is none.
     Unhealthy,
@@ -46,14 +47,37 @@ impl Overall {
         }
     }
 
-    pub(crate) fn of(sources: &[SourceHealth]) -> Self {
+    pub(crate) fn of(sources: &[SourceHealth], store: Option<&StoreHealth>) -> Self {
         let healthy = sources.iter().filter(|s| s.healthy).count();
         match healthy {
             0 => Self::Unhealthy,
-            n if n == sources.len() => Self::Healthy,
+            n if n == sources.len() && store.is_none_or(|store| store.healthy) => Self::Healthy,
             _ => Self::Degraded,
         }
     }
+}
+
+/// How what keeps events is doing.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct StoreHealth {
+    pub(crate) healthy: bool,
+    /// Why, in words.
+    pub(crate) why: String,
+}
+
+/// How what keeps events is doing; `None` where nothing is kept.
+pub(crate) fn store(site: &Site) -> Option<StoreHealth> {
+    site.store.as_ref()?;
+    let store = &site.metrics.store;
+    let (waiting, lost) = (store.waiting.get(), store.lost.get());
+    let (healthy, why) = if store.failing.get() != 0 {
+        (false, format!("the disk refuses events: {waiting} wait in memory, {lost} are lost so far"))
+    } else if store.file_failing.get() != 0 {
+        (false, "Parquet files cannot be written: events stay in the log".to_owned())
+    } else {
+        (true, format!("{waiting} events wait for the disk, {lost} are lost so far"))
+    };
+    Some(StoreHealth { healthy, why })
 }
 
 /// Every source that is meant to bring data or has brought some, sorted by name.

@@ -20,6 +20,7 @@ mod stream;
 pub use config::Config;
 pub use listen::{Addrs, Running};
 pub use play::{Played, play};
+pub use rates::resident_bytes;
 
 use bus::Bus;
 use feed::Desk;

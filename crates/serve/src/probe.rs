@@ -105,7 +105,7 @@ struct Reason {
 
 async fn ready(State(site): State<Arc<Site>>) -> Response {
     let sources = health::sources(&site, &site.report());
-    let ready = Overall::of(&sources) != Overall::Unhealthy;
+    let ready = Overall::of(&sources, None) != Overall::Unhealthy;
     let (status, word) =
         if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
     let reasons = sources.into_iter().map(|s| Reason { source: s.source, healthy: s.healthy, why: s.why });

@@ -90,7 +90,7 @@ fn cpu_ticks() -> Option<u64> {
 }
 
 /// Memory of this process in use, in bytes. `None` where the system does not say.
-pub(crate) fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;

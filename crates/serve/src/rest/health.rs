@@ -1,6 +1,6 @@
 //! Health of the sources.
 
-use crate::health::{self, Overall, SourceHealth};
+use crate::health::{self, Overall, SourceHealth, StoreHealth};
 use crate::http::{Fail, Params};
 use crate::site::Site;
 use axum::Json;
@@ -16,6 +16,8 @@ struct Health {
     healthy_sources: usize,
     unhealthy_sources: usize,
     total_sources: usize,
+    /// `None` where nothing is kept.
+    store: Option<StoreHealth>,
     timestamp: i64,
 }
 
@@ -24,12 +26,14 @@ pub(crate) async fn health(State(site): State<Arc<Site>>, uri: Uri) -> Result<Re
     let report = site.report();
     let sources = health::sources(&site, &report);
     let healthy = sources.iter().filter(|s| s.healthy).count();
-    let overall = Overall::of(&sources);
+    let store = health::store(&site);
+    let overall = Overall::of(&sources, store.as_ref());
     let body = Health {
         status: overall.name(),
         healthy_sources: healthy,
         unhealthy_sources: sources.len() - healthy,
         total_sources: sources.len(),
+        store,
         timestamp: site.now().as_ms(),
     };
     Ok((status_of(overall), Json(body)).into_response())
@@ -82,7 +86,7 @@ pub(crate) async fn summary(State(site): State<Arc<Site>>, uri: Uri) -> Result<R
     let report = site.report();
     let sources = health::sources(&site, &report);
     let healthy = sources.iter().filter(|s| s.healthy).count();
-    let overall = Overall::of(&sources);
+    let overall = Overall::of(&sources, health::store(&site).as_ref());
     let summary = Totals {
         status: overall.name(),
         total_sources: sources.len(),

@@ -40,7 +40,7 @@ struct Exchange {
 pub(crate) async fn exchanges(State(site): State<Arc<Site>>, uri: Uri) -> Result<Json<Exchanges>, Fail> {
     Params::of(&uri, &[])?;
     let report = site.report();
-    let overall = Overall::of(&health::sources(&site, &report));
+    let overall = Overall::of(&health::sources(&site, &report), health::store(&site).as_ref());
     let mut counts: HashMap<Box<str>, usize> = HashMap::new();
     for instrument in names::instruments(&site.bus, None, None) {
         *counts.entry(instrument.venue.clone()).or_insert(0) += 1;

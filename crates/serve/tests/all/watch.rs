@@ -4,6 +4,7 @@ use crate::world::{NOW, OWN_READERS, config, event, http, level, soon, spot, unt
 use model::{Body, Channel, Ts};
 use serde_json::{Value, json};
 use serve::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 static CLOCK: AtomicI64 = AtomicI64::new(NOW.0);
@@ -38,6 +39,27 @@ async fn health_follows_the_age_of_data() {
     assert!(ready.body.contains("no data for 31000 ms"), "{}", ready.body);
     let live = http(world.at.probe, "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(live.status, 200);
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_no_files_is_told_and_heals() {
+    let mut world = world().await;
+    let running = world.store.take().unwrap().start(&world.bus, Arc::clone(&world.metrics));
+    // Where the folder of the files should be there is a file.
+    let blocked = world.folder.path().join("parquet");
+    std::fs::write(&blocked, "").unwrap();
+    world.trade(&spot("BTC", "USDT"), 1);
+    let control = running.control();
+    let sealing = tokio::spawn(async move { control.seal().await });
+    let told = async |status: &str| world.get("/api/v1/health").await.1["status"] == status;
+    until(|| told("degraded")).await;
+    let (_, health) = world.get("/api/v1/health").await;
+    let why = "Parquet files cannot be written: events stay in the log";
+    assert_eq!(health["store"], json!({ "healthy": false, "why": why }), "{health}");
+    std::fs::remove_file(&blocked).unwrap();
+    until(|| told("healthy")).await;
+    sealing.await.unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub struct World {
     pub store: Option<Store>,
     /// Where `qingxi-sql` is looked for.
     pub program: PathBuf,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 /// Free ports, and everything else as it is by default.
@@ -74,17 +74,7 @@ pub async fn world_with(config: Config, clock: fn() -> Ts, bus: bus::Config) -> 
         shutdown: stopped,
     };
     let running = serve::run(config, parts).await.unwrap();
-    World {
-        bus,
-        desk,
-        metrics,
-        at: running.addrs,
-        stop,
-        running,
-        store: Some(store),
-        program,
-        _folder: folder,
-    }
+    World { bus, desk, metrics, at: running.addrs, stop, running, store: Some(store), program, folder }
 }
 
 /// `BASE/QUOTE@v`.
