@@ -14,7 +14,7 @@ pub use range::Range;
 
 use crate::disk::Host;
 use crate::file::Opened;
-use crate::ledger::{Row, Wanted};
+use crate::ledger::{Ledger, Row, Wanted};
 use crate::log::{self, Entry, Found};
 use crate::manifest::{FileMeta, Manifest, Note, Run, Sealed, State};
 use crate::merge;
@@ -95,11 +95,21 @@ pub struct Reader {
     manifest: Arc<Manifest>,
     shelf: Option<Arc<Shelf>>,
     open: Arc<Mutex<HashMap<u64, Opened>>>,
+    /// The ledger with what stands in no file, as the last question about coverage left it.
+    folded: Arc<Mutex<Folded>>,
+}
+
+/// The ledger up to a cursor, of what was sealed so far.
+#[derive(Clone, Debug, Default)]
+struct Folded {
+    sealed: Sealed,
+    last: Option<Cursor>,
+    ledger: Option<Ledger>,
 }
 
 impl Reader {
     pub(crate) fn new(manifest: Arc<Manifest>, shelf: Option<Arc<Shelf>>) -> Self {
-        Self { manifest, shelf, open: Arc::default() }
+        Self { manifest, shelf, open: Arc::default(), folded: Arc::default() }
     }
 
     /// Reads a folder that another process may write to.
@@ -313,7 +323,11 @@ impl Reader {
     pub fn coverage(&self, wanted: &Wanted, from: Ts, to: Ts) -> Result<Vec<Row>> {
         loop {
             let (state, fresh) = self.fresh(|_| true, &Table::ALL, &[])?;
-            let mut ledger = self.manifest.ledger()?;
+            let folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (mut ledger, last) = match folded.ledger.filter(|_| folded.sealed == state.sealed) {
+                Some(ledger) => (ledger, folded.last),
+                None => (self.manifest.ledger()?, None),
+            };
             let intervals = self.manifest.intervals(|lane| wanted.takes(lane))?;
             if self.shelf.is_none() {
                 self.manifest.refresh()?;
@@ -321,9 +335,12 @@ impl Reader {
             if self.manifest.state().sealed != state.sealed {
                 continue;
             }
-            for published in fresh {
-                ledger.on(&published);
+            for published in fresh.iter().filter(|published| Some(published.cursor) > last) {
+                ledger.on(published);
             }
+            let last = fresh.last().map(|published| published.cursor).max(last);
+            let folded = Folded { sealed: state.sealed, last, ledger: Some(ledger.clone()) };
+            *self.folded.lock().unwrap_or_else(PoisonError::into_inner) = folded;
             // What became final, or was repaired, since it was sealed; the latter replaces what is kept under its number.
             let newer = ledger.drain();
             let known: HashSet<_> = newer.iter().map(|it| (Arc::clone(&it.lane), it.number)).collect();
