@@ -358,6 +358,12 @@ fn failed(dir: &Path, doing: &'static str, error: &redb::Error) -> Error {
     match error {
         redb::Error::DatabaseAlreadyOpen => Error::InUse { path: dir.to_owned() },
         redb::Error::Corrupted(what) => damaged(dir, what),
+        redb::Error::RepairAborted => {
+            // The database is only repaired where it may be written to.
+            let why =
+                "it was not closed, by a kill or an error; opening the store once repairs it".to_owned();
+            Error::Catalogue { doing, path, why }
+        }
         error => Error::Catalogue { doing, path, why: error.to_string() },
     }
 }
