@@ -4,7 +4,7 @@ use crate::config;
 use crate::error::Result;
 use serde_json::json;
 use std::path::PathBuf;
-use store::{MergeReport, Note, SealReport, Step, Store};
+use store::{MergeReport, Note, RebuildReport, SealReport, Step, Store};
 
 /// Writes what is only in the log as Parquet files, merges the files of each day, and deletes what is older than it is to be
 /// kept. For a folder that no platform uses; a running one does this by itself.
@@ -15,6 +15,9 @@ pub struct Args {
     /// The config whose `[store]` says how long and how much is kept; without it the defaults.
     #[arg(short, long, env = "QINGXI_CONFIG")]
     config: Option<PathBuf>,
+    /// First makes the catalogue of files again, of its journal, where it is damaged or missing; the old one is set aside.
+    #[arg(long)]
+    rebuild: bool,
     /// Prints each step as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -26,6 +29,9 @@ pub struct Args {
 /// Where the folder is in use, the disk refuses, or something is damaged.
 pub fn run(args: &Args) -> Result<u8> {
     let config = config::load(args.config.as_deref())?.store;
+    if args.rebuild {
+        told(&store::rebuild(&args.dir)?, args.json);
+    }
     let (store, _) = Store::open(store::Config { dir: args.dir.clone(), ..config })?;
     let mut nothing = true;
     store.compact(|step| {
@@ -36,6 +42,27 @@ pub fn run(args: &Args) -> Result<u8> {
         println!("there was nothing to do");
     }
     Ok(0)
+}
+
+/// Says what making the catalogue again did.
+fn told(report: &RebuildReport, json: bool) {
+    let RebuildReport { set_aside, files, rows, sealed, damaged } = report;
+    if json {
+        let sealed = sealed.map(|cursor| format!("{}-{}", cursor.epoch, cursor.number));
+        println!(
+            "{}",
+            json!({ "step": "rebuilt", "set_aside": set_aside, "files": files, "rows": rows, "sealed": sealed,
+                "damaged": damaged })
+        );
+        return;
+    }
+    println!("rebuilt: the catalogue names {files} files with {rows} rows");
+    if let Some(old) = set_aside {
+        println!("  the old one is {}", old.display());
+    }
+    for file in damaged {
+        println!("  {file}");
+    }
 }
 
 fn step_json(step: &Step) -> serde_json::Value {
