@@ -29,7 +29,7 @@ enum Command {
     Run(RunArgs),
     /// Start the simulators alone, for anybody's bot.
     Sim(simulate::Args),
-    /// Replay recordings through the same code that live connections use.
+    /// Replay recordings through the same code that live connections use, or events that are kept as a live stream.
     Replay(replay::Args),
     /// Hold the tapes of two recorders against each other: which frames one has and the other lacks.
     Diff(tapes::diff::Args),
@@ -131,7 +131,10 @@ fn carry_out(command: Command) -> Result<u8> {
             log("info", false);
             block_on(simulate::run(args))
         }
-        Command::Replay(args) => replay::run(&args),
+        Command::Replay(args) => {
+            log("warn", false);
+            block_on(replay::run(&args))
+        }
         Command::Status(args) => block_on(status::run(args)),
         Command::Query(args) => block_on(query::run(args)),
         Command::Quotes(args) => block_on(quotes::run(args)),

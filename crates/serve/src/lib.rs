@@ -19,7 +19,7 @@ mod stream;
 
 pub use config::Config;
 pub use listen::{Addrs, Running};
-pub use play::{Played, play};
+pub use play::{Played, definition, play, speed};
 pub use rates::resident_bytes;
 
 use bus::Bus;

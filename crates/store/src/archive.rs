@@ -7,9 +7,9 @@
 use crate::log::{Committed, Entry, Log, Lost};
 use crate::shelf::Shelf;
 use crate::{Config, Result};
-use bus::{Bus, Cursor, Filter, Item, Policy, Published};
+use bus::{Bus, Cursor, Filter, Item, Policy};
 use metrics::Metrics;
-use model::Body;
+use model::{Body, Event};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -396,14 +396,14 @@ impl Pending {
 /// About how many bytes of memory an entry takes.
 fn weight(entry: &Entry) -> u64 {
     match entry {
-        Entry::Event(published) => event_weight(published),
+        Entry::Event(published) => event_weight(&published.event),
         Entry::Lost(_) => 64,
     }
 }
 
 /// About how many bytes of memory an event takes.
-pub(crate) fn event_weight(published: &Published) -> u64 {
-    let items = match &published.event.body {
+pub(crate) fn event_weight(event: &Event) -> u64 {
+    let items = match &event.body {
         Body::Snapshot(snapshot) => snapshot.levels.len(),
         Body::Delta(delta) => delta.levels.len(),
         Body::Ranking(ranking) => ranking.rows.len() * 4,

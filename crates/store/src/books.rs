@@ -51,6 +51,8 @@ pub(crate) struct BookLane {
     pub source: SourceName,
     pub instrument: InstrumentId,
     pub channel: Channel,
+    /// Whether it is the past, filled in later, which says nothing of what was told then and goes on beside it.
+    pub filled: bool,
 }
 
 impl BookLane {
@@ -58,7 +60,13 @@ impl BookLane {
     pub fn of(event: &Event) -> Option<Self> {
         let tells = matches!(event.body, Body::Snapshot(_) | Body::Delta(_) | Body::Gap(_) | Body::Lane(_));
         let Event { source, instrument, channel, .. } = event;
-        (tells && channel.is_book()).then(|| Self { source, instrument: instrument.id, channel: *channel })
+        let filled = event.flags.has(Flags::REPAIRED);
+        (tells && channel.is_book()).then(|| Self {
+            source,
+            instrument: instrument.id,
+            channel: *channel,
+            filled,
+        })
     }
 }
 
@@ -144,9 +152,9 @@ fn is_loss(event: &Event) -> bool {
 
 /// A row of `book_checkpoints` for an event.
 fn computed(published: &Published, snapshot: Snapshot, flags: Flags) -> Arc<Published> {
-    // When it happened depends on this one.
-    let bad_time = Flags::from_bits(published.event.flags.bits() & Flags::BAD_TIME.bits());
-    let flags = Flags::DERIVED | bad_time | flags;
+    // When it happened, and of which lane it is, depends on these.
+    let kept = Flags::from_bits(published.event.flags.bits() & (Flags::BAD_TIME | Flags::REPAIRED).bits());
+    let flags = Flags::DERIVED | kept | flags;
     let event = Event { flags, body: Body::Snapshot(snapshot), ..published.event.clone() };
     Arc::new(Published { event, ..*published })
 }

@@ -36,7 +36,7 @@ impl Hot {
     pub fn push(&self, events: impl Iterator<Item = Arc<Published>>) {
         let mut inner = self.lock();
         for published in events {
-            inner.bytes += event_weight(&published);
+            inner.bytes += event_weight(&published.event);
             inner.newest = Some(published.cursor);
             let key = (Table::of(&published.event.body), published.event.instrument.id);
             inner.events.entry(key).or_default().push_back(published);
@@ -55,7 +55,7 @@ impl Hot {
         let Inner { events, bytes, .. } = &mut *inner;
         events.retain(|_, queue| {
             while let Some(published) = queue.pop_front_if(|published| published.cursor <= up_to) {
-                *bytes -= event_weight(&published);
+                *bytes -= event_weight(&published.event);
             }
             // What grew for a burst is given back.
             queue.shrink_to(queue.len() * 2);

@@ -32,6 +32,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// The file of the catalogue in the store's folder.
 pub(crate) const NAME: &str = "manifest.redb";
+/// What a note says of events that were filled in later; why is their epoch.
+pub(crate) const FILLED: &str = "filled";
 /// Its name until it is whole.
 const PART: &str = "manifest.redb.part";
 

@@ -4,19 +4,22 @@ mod ahead;
 mod bars;
 mod book;
 mod inputs;
+mod instruments;
 mod joined;
 mod lane;
 mod range;
+mod timeline;
 
 pub use book::BookAt;
 pub use joined::Joined;
 pub use range::Range;
+pub use timeline::Timeline;
 
 use crate::disk::Host;
 use crate::file::Opened;
-use crate::ledger::{Ledger, Row, Wanted};
+use crate::ledger::{Interval, Ledger, Row, Wanted};
 use crate::log::{self, Entry, Found};
-use crate::manifest::{FileMeta, Manifest, Note, Run, Sealed, State};
+use crate::manifest::{FILLED, FileMeta, Manifest, Note, Run, Sealed, State};
 use crate::merge;
 use crate::seal::fault;
 use crate::shelf::Shelf;
@@ -135,7 +138,7 @@ impl Reader {
     pub fn faults(&self) -> Result<Vec<Note>> {
         let sealed = self.manifest.state().sealed;
         let mut notes = self.manifest.notes()?;
-        notes.retain(|note| !matches!(&*note.what, "dropped" | "rebuilt"));
+        notes.retain(|note| !matches!(&*note.what, "dropped" | "rebuilt" | "repaired" | FILLED));
         let mut reader = log::Reader::open(Box::new(Host::new(self.manifest.dir())))?;
         reader.after(sealed.segment, u64::MAX, sealed.cursor);
         for found in reader {
@@ -341,10 +344,12 @@ impl Reader {
             let last = fresh.last().map(|published| published.cursor).max(last);
             let folded = Folded { sealed: state.sealed, last, ledger: Some(ledger.clone()) };
             *self.folded.lock().unwrap_or_else(PoisonError::into_inner) = folded;
-            // What became final, or was repaired, since it was sealed; the latter replaces what is kept under its number.
+            // What became final, or was repaired, since it was sealed; the latter replaces what is kept of it.
             let newer = ledger.drain();
             let known: HashSet<_> = newer.iter().map(|it| (Arc::clone(&it.lane), it.number)).collect();
-            let kept = intervals.iter().filter(|it| !known.contains(&(Arc::clone(&it.lane), it.number)));
+            let is_old =
+                |it: &Interval| known.contains(&(Arc::clone(&it.lane), it.number)) && it.is_replaced(&newer);
+            let kept = intervals.iter().filter(|it| !is_old(it));
             let of_lanes = kept.chain(newer.iter().filter(|it| wanted.takes(&it.lane)));
             let in_time = of_lanes.filter(|it| it.to.ts >= from && it.from.ts < to);
             let mut rows: Vec<Row> = in_time.map(|interval| Row::new(interval, false)).collect();

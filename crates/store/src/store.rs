@@ -3,7 +3,7 @@
 use crate::archive::{Acked, Archive, Ended, words};
 use crate::books::Books;
 use crate::disk::{Disk, Files, Host, HostFiles};
-use crate::log::{Log, Opened};
+use crate::log::{Entry, Log, Opened};
 use crate::manifest::{Change, FileMeta, Manifest, Note};
 use crate::merge::{self, MergeReport};
 use crate::reader::Reader;
@@ -104,6 +104,29 @@ impl Store {
     /// The log alone, for one who numbers events without a bus.
     pub fn into_log(self) -> Log {
         self.log
+    }
+
+    /// Reads what stands on the disk, also what was committed by [`Store::commit`].
+    pub(crate) fn reader_of_disk(&self) -> Reader {
+        Reader::new(Arc::clone(&self.keeper.manifest), None)
+    }
+
+    /// Brings entries of one epoch to the log.
+    pub(crate) fn commit(&mut self, entries: &[Entry]) -> Result<()> {
+        self.log.commit(entries).map(|_| ())
+    }
+
+    /// Writes everything that is in the log as files.
+    pub(crate) fn seal_all(&mut self) -> Result<()> {
+        self.log.retire();
+        let to = self.log.newest_ended();
+        while self.keeper.healed(|keeper| keeper.seal(to))?.is_some() {}
+        self.log.release(self.keeper.manifest.state().sealed.segment)
+    }
+
+    /// The catalogue of its files.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.keeper.manifest
     }
 
     /// Keeps every event that is published from now on.

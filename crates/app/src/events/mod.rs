@@ -4,6 +4,7 @@ pub mod backup;
 pub mod compact;
 pub mod coverage;
 pub mod export;
+pub mod part;
 pub mod verify;
 
 use crate::error::Result;

@@ -1,8 +1,8 @@
 //! `qingxi backfill`: reads the past of an instrument by REST, within the venue's limits. Stopped at any instant it goes
-//! on where it was when it is started again.
+//! on where it was when it is started again. With `--store` it reads what the ledger of a store says is missing.
 
 use super::adjust::{How, View};
-use super::{Output, instant, shown};
+use super::{Output, instant, repair, shown};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::sources::named;
@@ -16,31 +16,38 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Reads the past of an instrument by REST.
+/// Reads the past of an instrument by REST; or with `--store` what the ledger of a store says is missing of its trades.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Of which source.
-    #[arg(long)]
-    source: String,
-    /// Which instrument, by any common spelling.
-    #[arg(long)]
-    instrument: String,
+    #[arg(long, required_unless_present = "store")]
+    pub source: Option<String>,
+    /// Which instrument, by any common spelling; with `--store` by its canonical name or the venue's symbol.
+    #[arg(long, required_unless_present = "store")]
+    pub instrument: Option<String>,
     /// `trades`, `agg_trades`, `bars` or `corporate_actions`.
-    #[arg(long)]
-    channel: String,
+    #[arg(long, required_unless_present = "store")]
+    pub channel: Option<String>,
     /// From here on: 2026-11-20, 2026-11-20T12:00:00Z, or milliseconds since 1970.
-    #[arg(long, value_parser = instant)]
-    from: Ts,
+    #[arg(long, value_parser = instant, required_unless_present = "store")]
+    pub from: Option<Ts>,
     /// To before here; now where left out.
     #[arg(long, value_parser = instant)]
-    to: Option<Ts>,
+    pub to: Option<Ts>,
+    /// Fills what is missing in this folder, as in `store.dir`, and notes in its ledger what was repaired. Of all sources,
+    /// instruments and times that are not narrowed by the options. No platform may use the folder meanwhile.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    store: Option<PathBuf>,
+    /// With `--store`: also reads the time from here on before each lane began.
+    #[arg(long, value_parser = instant, requires = "store")]
+    pub since: Option<Ts>,
     /// The interval of bars.
     #[arg(long, default_value = "1m")]
     interval: String,
     /// Shows bars of Chinese stocks across ex-dates, by the corporate actions that the same source tells now. What was told stays
     /// as it is: the view goes into a file of its own, whose first line names the ex-dates, and each bar says `adjusted`.
     #[arg(long, value_enum, default_value_t)]
-    adjust: How,
+    pub adjust: How,
     /// The folder that events are written to, in a file for each source, instrument and channel.
     #[arg(long, default_value = "qingxi-data/history")]
     out: PathBuf,
@@ -52,7 +59,24 @@ pub struct Args {
     hosts: Vec<String>,
     /// Prints the result as JSON.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
+}
+
+impl Args {
+    /// The source, which is told where there is no store.
+    fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or_default()
+    }
+
+    /// As [`Args::source`].
+    fn instrument(&self) -> &str {
+        self.instrument.as_deref().unwrap_or_default()
+    }
+
+    /// As [`Args::source`].
+    fn from(&self) -> Ts {
+        self.from.unwrap_or_default()
+    }
 }
 
 /// How far a file is.
@@ -75,13 +99,21 @@ struct Progress {
 /// # Errors
 /// Where source, instrument or channel are not to be had, or the venue or the disk refuse.
 pub async fn run(args: Args) -> Result<u8> {
-    let Some(source) = named(&args.source) else {
-        return Err(Error::UnknownSource { name: args.source });
+    match &args.store {
+        Some(dir) => repair::run(&args, dir).await,
+        None => past(&args).await,
+    }
+}
+
+/// Reads the past of one instrument into a file.
+async fn past(args: &Args) -> Result<u8> {
+    let Some(source) = named(args.source()) else {
+        return Err(Error::UnknownSource { name: args.source().to_owned() });
     };
-    let channel = channel(&args.channel)?;
-    let client = feed::Client::new(source, &hosts(&args)?)?;
+    let channel = channel(args.channel.as_deref().unwrap_or_default())?;
+    let client = feed::Client::new(source, &hosts(args, args.source())?)?;
     let (catalogue, faults) = client.catalogue().await;
-    let instrument = find(&args, &catalogue, &faults)?;
+    let instrument = find(args, &catalogue, &faults)?;
     let now = feed::clock::now();
     let to = args.to.unwrap_or(now);
     let mut past = Past {
@@ -89,17 +121,17 @@ pub async fn run(args: Args) -> Result<u8> {
         instrument: Arc::clone(&instrument),
         channel,
         interval: args.interval.clone(),
-        from: args.from,
+        from: args.from(),
         to,
         ids: None,
     };
     let view = View::read(&client, args.adjust, &past, now).await?;
     let head = view.as_ref().map(|view| view.head(past.source, &instrument).to_string()).unwrap_or_default();
-    let path = file(&args, channel, &instrument, view.as_ref());
+    let path = file(args, channel, &instrument, view.as_ref());
     let beside = path.with_extension("progress");
     let before = std::fs::read(&beside).ok().and_then(|text| serde_json::from_slice::<Progress>(&text).ok());
-    let before = before.filter(|p| p.from == args.from.0 && p.view == head);
-    let fresh = Progress { from: args.from.0, reached: args.from.0, bytes: 0, events: 0, view: head };
+    let before = before.filter(|p| p.from == args.from().0 && p.view == head);
+    let fresh = Progress { from: args.from().0, reached: args.from().0, bytes: 0, events: 0, view: head };
     let resumed = before.is_some();
     let mut progress = before.unwrap_or(fresh);
     let mut output = Output::open(&path, progress.bytes)?;
@@ -110,14 +142,14 @@ pub async fn run(args: Args) -> Result<u8> {
             output.head(&progress.view)?;
         }
     }
-    let bar = bar(&args, to);
-    bar.set_position(position(&args, Ts(progress.reached)));
+    let bar = bar(args, to);
+    bar.set_position(position(args, Ts(progress.reached)));
     past.from = Ts(progress.reached);
     let mut failed = None;
     let read = client
         .past(past, |events, reached| {
             let kept = keep(&mut output, &mut progress, seen(view.as_ref(), events)?, reached, &beside);
-            bar.set_position(position(&args, reached));
+            bar.set_position(position(args, reached));
             bar.set_message(format!("{} events, at {}", output.events, shown(reached)));
             kept.map_err(|error| {
                 let words = error.to_string();
@@ -139,11 +171,15 @@ pub async fn run(args: Args) -> Result<u8> {
         )));
     }
     keep(&mut output, &mut progress, Vec::new(), to, &beside)?;
-    report(&args, &instrument, &path, &output, resumed, &progress.view);
+    report(args, &instrument, &path, &output, resumed, &progress.view);
     Ok(0)
 }
 
-fn channel(text: &str) -> Result<Channel> {
+/// The channel of a name, of those that have a past.
+///
+/// # Errors
+/// What there is.
+pub fn channel(text: &str) -> Result<Channel> {
     let offered = [Channel::Trades, Channel::AggTrades, Channel::Bars, Channel::CorporateActions];
     Channel::parse(text).filter(|channel| offered.contains(channel)).ok_or_else(|| {
         Error::History(format!("`{text}` is none of {}", offered.map(Channel::name).join(", ")))
@@ -161,11 +197,11 @@ fn seen(view: Option<&View>, events: Vec<model::Event>) -> std::result::Result<V
 /// The instrument that is meant; `faults` are the lists that could not be read.
 fn find(args: &Args, catalogue: &Catalogue, faults: &[String]) -> Result<Arc<Instrument>> {
     // All that is listed is the source's own, on whichever venue it trades.
-    let words = match catalogue.find_where(&args.instrument, |_| true) {
+    let words = match catalogue.find_where(args.instrument(), |_| true) {
         Lookup::Found(instrument) => return Ok(instrument),
-        Lookup::Ambiguous(names) => format!("`{}` may mean {}", args.instrument, names.join(", ")),
+        Lookup::Ambiguous(names) => format!("`{}` may mean {}", args.instrument(), names.join(", ")),
         Lookup::Unknown => {
-            faults.iter().fold(format!("{} lists no `{}`", args.source, args.instrument), |words, why| {
+            faults.iter().fold(format!("{} lists no `{}`", args.source(), args.instrument()), |words, why| {
                 format!("{words}\n  not read: {why}")
             })
         }
@@ -193,9 +229,13 @@ fn keep(
     written.map_err(|source| Error::Write { path: beside.to_owned(), source })
 }
 
-fn hosts(args: &Args) -> Result<BTreeMap<String, String>> {
+/// Where the endpoints of a source are to be found, by config and options.
+///
+/// # Errors
+/// Where the config or an option is none.
+pub fn hosts(args: &Args, source: &str) -> Result<BTreeMap<String, String>> {
     let config = config::load(args.config.as_deref())?;
-    let of_source = config.sources.into_iter().find(|s| s.name == args.source);
+    let of_source = config.sources.into_iter().find(|s| s.name == source);
     let mut hosts = of_source.map(|s| s.hosts).unwrap_or_default();
     for text in &args.hosts {
         let (name, url) = text
@@ -216,7 +256,7 @@ fn file(args: &Args, channel: Channel, instrument: &Instrument, view: Option<&Vi
     let view = view.map(|view| format!(".{}", view.name())).unwrap_or_default();
     let symbol = plain(&instrument.symbol);
     let name = format!("{}{symbol}.{}{interval}{view}.jsonl", plain(product), channel.name());
-    args.out.join(&args.source).join(name)
+    args.out.join(args.source()).join(name)
 }
 
 fn bar(args: &Args, to: Ts) -> ProgressBar {
@@ -230,7 +270,7 @@ fn bar(args: &Args, to: Ts) -> ProgressBar {
 }
 
 fn position(args: &Args, reached: Ts) -> u64 {
-    reached.ms_since(args.from).max(0).unsigned_abs()
+    reached.ms_since(args.from()).max(0).unsigned_abs()
 }
 
 fn report(args: &Args, instrument: &Instrument, path: &Path, output: &Output, resumed: bool, view: &str) {

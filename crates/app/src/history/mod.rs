@@ -1,11 +1,16 @@
-//! The past: `qingxi backfill` reads it by REST, `qingxi import` from the venues' archive files. Both write events, one
-//! JSON object a line, as the stream has them.
+//! The past: `qingxi backfill` reads it by REST, `qingxi import` from files. Both write events, one JSON object a line, as
+//! the stream has them, or put them into a store.
 
 mod adjust;
 pub mod backfill;
 pub mod import;
+mod repair;
 mod rows;
+mod table;
+mod tables;
+mod tapes;
 mod tardis;
+mod target;
 mod unpack;
 
 use crate::error::{Error, Result};
@@ -15,7 +20,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A file of events that grows.
-struct Output {
+pub struct Output {
     path: PathBuf,
     file: BufWriter<File>,
     bytes: u64,

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result};
 use std::path::Path;
 
 /// The longest line, and the longest binary row, that is read.
-const ROW_BYTES_MAX: usize = 64 * 1024;
+pub const ROW_BYTES_MAX: usize = 64 * 1024;
 
 /// Calls `read` with each text of a file and its name: the file's own, or in a .zip that of the part. `bar` moves with
 /// what was read.

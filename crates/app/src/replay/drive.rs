@@ -107,6 +107,11 @@ impl<'a, S: Sink> Replay<'a, S> {
         }
     }
 
+    /// Where everything goes.
+    pub const fn sink(&mut self) -> &mut S {
+        self.sink
+    }
+
     /// Another file begins.
     pub fn next_file(&mut self) {
         self.known.clear();

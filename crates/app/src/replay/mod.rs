@@ -1,11 +1,13 @@
-//! `qingxi replay`: recorded frames through the same sessions and engine that live sockets use.
+//! `qingxi replay`: recorded frames through the same sessions and engine that live sockets use; or events that are kept.
 
-mod drive;
+pub(crate) mod drive;
 mod orders;
+mod past;
 mod verify;
 
 use crate::error::{Error, Result};
 use crate::events::Keeper;
+use crate::events::part::Part;
 use crate::term::{Cell, Table, paint};
 use drive::{Place, Replay, Sink};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,18 +17,20 @@ use serde_json::{Value, json};
 use source::{Malformed, Source};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tape::Reader;
 use verify::{Findings, Tracked, Verifier};
 
 /// Replays recordings: our tapes, hft lines, cryptofeed text and jsonl, Level-2 logs; gzip, zstd and zip are found by
-/// content.
+/// content. Or, with `--from-store`, events that are kept, as a live stream.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Reads every connection as this source's, instead of finding it by content.
+    /// Reads every connection as this source's, instead of finding it by content; with `--from-store` replays only what
+    /// this source told.
     #[arg(long)]
     source: Option<String>,
-    /// Writes every event as a JSON line to this file (`-` for standard output).
+    /// Writes every event as a JSON line to this file (`-` for standard output, which is the default with `--from-store`).
     #[arg(long, value_name = "OUT.jsonl")]
     events: Option<PathBuf>,
     /// Writes the final book of every instrument to this file.
@@ -41,8 +45,20 @@ pub struct Args {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
+    /// Replays what is kept in this folder, as in `store.dir`; it may be in use. Every event has the flag `replayed`.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "books", "store", "verify"])]
+    from_store: Option<PathBuf>,
+    #[command(flatten)]
+    part: Part,
+    /// With `--from-store`: how much faster than it was; `max` for no pauses.
+    #[arg(long, value_parser = serve::speed, default_value = "1", requires = "from_store")]
+    speed: f64,
+    /// With `--from-store`: serves it at this address by REST, stream and page, as `run` serves what is live; metrics and
+    /// probes take any port that is free.
+    #[arg(long, value_name = "ADDR", requires = "from_store", conflicts_with = "events")]
+    serve: Option<SocketAddr>,
     /// The recordings; several are one stream in this order.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "from_store")]
     files: Vec<PathBuf>,
 }
 
@@ -105,8 +121,21 @@ impl Sink for Output {
 /// Runs the command and gives its exit code.
 ///
 /// # Errors
-/// Where an output cannot be written or the source is unknown. A damaged recording is not an error but exit code 2.
-pub fn run(args: &Args) -> Result<u8> {
+/// Where an output cannot be written, the source is unknown or a store does not read. A damaged recording is not an error
+/// but exit code 2.
+pub async fn run(args: &Args) -> Result<u8> {
+    match &args.from_store {
+        Some(dir) => past::run(args, dir).await,
+        None if !args.part.is_all() => {
+            let words =
+                "--instrument, --kind, --from and --to choose of what is kept: they need --from-store";
+            Err(Error::History(words.to_owned()))
+        }
+        None => tokio::task::block_in_place(|| recordings(args)),
+    }
+}
+
+fn recordings(args: &Args) -> Result<u8> {
     let forced = args.source.as_deref().map(known_source).transpose()?;
     let lines = args.events.as_deref().map(create).transpose()?;
     let keeper = args.store.as_deref().map(Keeper::new).transpose()?;

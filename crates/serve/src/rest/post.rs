@@ -116,17 +116,19 @@ fn take(site: &Site, table: Table, record: &Record) -> Result<Taken, Fail> {
     let instrument = names::at(&site.bus, &record.exchange, &record.symbol)?;
     let now = site.now();
     let ts_event = time(record.timestamp, now)?;
-    let (channel, body, key) = match table {
+    let (channel, body) = match table {
         Table::Quotes => quote(&instrument, record)?,
         Table::BookSnapshots => book(&instrument, record)?,
         _ => trade(&instrument, record)?,
     };
-    if !site.posted.is_new(format!("{} {} {key}", table.name(), instrument.name)) {
-        let message = format!("the same record of {} came before: {key}", instrument.name);
-        return Err(Fail::new(StatusCode::CONFLICT, "duplicate", message));
-    }
     let stamp = Stamp { ts_event: Some(ts_event), ts_recv: now };
     let event = Event { source: SOURCE, instrument, channel, flags: Flags::NONE, stamp, body };
+    let name = &event.instrument.name;
+    let key = store::identity(&event).key;
+    if !site.posted.is_new(format!("{} {name} {key}", table.name())) {
+        let message = format!("the same record of {name} came before: {key}");
+        return Err(Fail::new(StatusCode::CONFLICT, "duplicate", message));
+    }
     let cursor = site.bus.publish(event, now);
     Ok(Taken { status: "success", epoch: cursor.epoch, number: cursor.number, timestamp: now.as_ms() })
 }
@@ -147,7 +149,7 @@ fn time(ms: i64, now: Ts) -> Result<Ts, Fail> {
     Ok(Ts::from_ms(ms))
 }
 
-fn trade(instrument: &Instrument, record: &Record) -> Result<(Channel, Body, String), Fail> {
+fn trade(instrument: &Instrument, record: &Record) -> Result<(Channel, Body), Fail> {
     refuse(record.bids.is_some() || record.asks.is_some() || record.bid_price.is_some(), "a trade")?;
     let Some(id) = &record.trade_id else { return Err(missing("trade_id")) };
     let aggressor = match record.side.as_deref() {
@@ -160,24 +162,22 @@ fn trade(instrument: &Instrument, record: &Record) -> Result<(Channel, Body, Str
     };
     let level = level(instrument, ("price", &record.price), ("quantity", &record.quantity))?;
     let level = level.ok_or_else(|| missing("price"))?;
-    let key = format!("trade_id {}", id.text());
     let id = TradeId::from_text(&id.text());
     let trade = Trade { id, px: level.px, qty: level.qty, aggressor, count: 1 };
-    Ok((Channel::Trades, Body::Trade(trade), key))
+    Ok((Channel::Trades, Body::Trade(trade)))
 }
 
-fn quote(instrument: &Instrument, record: &Record) -> Result<(Channel, Body, String), Fail> {
+fn quote(instrument: &Instrument, record: &Record) -> Result<(Channel, Body), Fail> {
     refuse(record.bids.is_some() || record.asks.is_some() || record.price.is_some(), "a ticker")?;
     let bid = level(instrument, ("bid_price", &record.bid_price), ("bid_quantity", &record.bid_quantity))?;
     let ask = level(instrument, ("ask_price", &record.ask_price), ("ask_quantity", &record.ask_quantity))?;
     if bid.is_none() && ask.is_none() {
         return Err(missing("bid_price"));
     }
-    let key = format!("timestamp {} {bid:?} {ask:?}", record.timestamp);
-    Ok((Channel::Quote, Body::Quote(Quote { bid, ask, seq: record.last_update_id }), key))
+    Ok((Channel::Quote, Body::Quote(Quote { bid, ask, seq: record.last_update_id })))
 }
 
-fn book(instrument: &Instrument, record: &Record) -> Result<(Channel, Body, String), Fail> {
+fn book(instrument: &Instrument, record: &Record) -> Result<(Channel, Body), Fail> {
     refuse(record.price.is_some() || record.bid_price.is_some(), "an order book")?;
     let side = |name: &'static str, levels: &Option<Vec<(Decimal, Decimal)>>| {
         let Some(levels) = levels else { return Err(missing(name)) };
@@ -189,9 +189,8 @@ fn book(instrument: &Instrument, record: &Record) -> Result<(Channel, Body, Stri
     };
     let (bids, asks) = (side("bids", &record.bids)?, side("asks", &record.asks)?);
     let levels = Levels::from_sides(&bids, &asks);
-    let key = format!("timestamp {} last_update_id {:?}", record.timestamp, record.last_update_id);
     let body = Snapshot { seq: record.last_update_id, levels, checksum: None, epoch: 0 };
-    Ok((Channel::Book, Body::Snapshot(body), key))
+    Ok((Channel::Book, Body::Snapshot(body)))
 }
 
 fn refuse(foreign: bool, what: &str) -> Result<(), Fail> {

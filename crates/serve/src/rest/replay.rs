@@ -3,7 +3,7 @@
 use super::history::{reader, time};
 use crate::http::{Fail, Params};
 use crate::names;
-use crate::play::play;
+use crate::play::{definition, play, speed};
 use crate::site::Site;
 use crate::stream::{admit, serve};
 use axum::extract::State;
@@ -12,13 +12,10 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::Uri;
 use axum::response::Response;
 use bus::Bus;
-use model::{Body, Channel, Event, Flags, Instrument, Stamp, Ts};
+use model::{Instrument, Ts};
 use std::sync::Arc;
 use store::{Query, Table};
 use tokio::sync::watch;
-
-/// The fastest that pauses are kept.
-const SPEED_MAX: f64 = 1_000_000.0;
 
 pub(crate) async fn replay(
     State(site): State<Arc<Site>>,
@@ -26,15 +23,7 @@ pub(crate) async fn replay(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Fail> {
     let params = Params::of(&uri, &["instruments", "source", "from", "to", "speed"])?;
-    let speed = match params.text("speed") {
-        None => 1.0,
-        Some("max") => 0.0,
-        Some(text) => {
-            text.parse().ok().filter(|speed| (0.001..=SPEED_MAX).contains(speed)).ok_or_else(|| {
-                Fail::bad_parameter(format!("`speed` is 0.001 to {SPEED_MAX}, or `max`, not `{text}`"))
-            })?
-        }
-    };
+    let speed = params.text("speed").map_or(Ok(1.0), speed).map_err(Fail::bad_parameter)?;
     let Some(texts) = params.text("instruments") else {
         return Err(Fail::bad_parameter(
             "`instruments` names what is replayed, separated by commas".to_owned(),
@@ -73,16 +62,4 @@ pub(crate) async fn replay(
         playing.abort();
         drop(place);
     }))
-}
-
-/// So that the client can name it before anything of it is replayed.
-fn definition(instrument: &Arc<Instrument>) -> Event {
-    Event {
-        source: "replay",
-        instrument: Arc::clone(instrument),
-        channel: Channel::Instruments,
-        flags: Flags::REPLAYED,
-        stamp: Stamp::default(),
-        body: Body::Instrument,
-    }
 }

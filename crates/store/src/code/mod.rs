@@ -9,7 +9,7 @@ mod event;
 mod names;
 
 pub(crate) use event::{choice, record};
-pub(crate) use names::lasting;
+pub use names::lasting;
 
 use model::{Decimal, InstrumentId, Level, Levels, LinkId, Px, Qty, Ts};
 

@@ -8,8 +8,8 @@ const NAMES_MAX: usize = 4_096;
 
 static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 
-/// The name for the life of the process; `None` where there are too many already.
-pub(crate) fn lasting(name: &str) -> Option<&'static str> {
+/// The name of a source for the life of the process; `None` where there are too many already.
+pub fn lasting(name: &str) -> Option<&'static str> {
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     let names = names.get_or_insert_default();
     if let Some(known) = names.get(name) {

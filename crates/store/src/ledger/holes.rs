@@ -76,8 +76,8 @@ impl Lane {
         } else if let Some(at) = self.kept.iter().rposition(is) {
             let mut interval = self.kept.remove(at);
             interval.end = end.clone();
-            // What was given out under that number, and not drained yet, is out of date.
-            out.retain(|old| old.number != interval.number || old.lane != interval.lane);
+            // What was given out of it, and not drained yet, is out of date.
+            out.retain(|old| !old.is_replaced(std::slice::from_ref(&interval)));
             out.push(interval);
         }
     }
@@ -104,6 +104,7 @@ impl Lane {
             }
             found = true;
             self.kept.extend(parts.iter().filter(|part| part.is_missing()).cloned());
+            out.retain(|old| !old.is_replaced(&parts));
             out.extend(parts);
         }
         found

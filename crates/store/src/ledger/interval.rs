@@ -141,7 +141,7 @@ pub struct Interval {
     /// Of which lane.
     pub lane: Arc<LaneName>,
     /// Counts the lane's intervals from 1, in the order in which they became final; 0 before that. After a repair several
-    /// intervals have one number: together they replace all that was kept under it.
+    /// intervals have one number: they replace what was kept under it where they lie.
     pub number: u64,
     /// What is said of it.
     pub state: State,
@@ -188,6 +188,22 @@ impl Interval {
         parts
     }
 
+    /// Whether these, of which some may be of other lanes, take its place: those of its number reach over all of it. A
+    /// part of an interval is replaced alone.
+    pub(crate) fn is_replaced(&self, by: &[Self]) -> bool {
+        let mut same: Vec<&Self> =
+            by.iter().filter(|it| it.number == self.number && it.lane == self.lane).collect();
+        same.sort_unstable_by_key(|it| it.from.ts);
+        let mut reach = self.from.ts;
+        let mut any = false;
+        for it in same {
+            if it.from.ts <= reach && it.to.ts >= reach {
+                (reach, any) = (it.to.ts, true);
+            }
+        }
+        any && reach >= self.to.ts
+    }
+
     /// As bytes, for [`Interval::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
@@ -204,8 +220,8 @@ impl Interval {
     }
 }
 
-/// The version of the bytes of intervals and of the ledger.
-pub(super) const VERSION: u8 = 1;
+/// The version of the bytes of intervals.
+const VERSION: u8 = 1;
 
 /// An interval as a row of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]

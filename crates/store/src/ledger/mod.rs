@@ -30,11 +30,16 @@ use model::{
     Body, Channel, Event, Flags, GapCause, InstrumentId, LaneFact, LinkFact, LinkId, SourceName, Status, Ts,
 };
 
+/// The version of its bytes.
+const VERSION: u8 = 2;
+
 /// See the module. It holds what is not final yet; the rest is drained. Its size goes with the number of lanes.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The last number that it has seen or knows to be lost.
     cursor: Option<Cursor>,
+    /// The life of the bus that it is in: the epoch of the last event that was not filled in later.
+    life: Option<u64>,
     /// The latest time of receipt.
     now: Ts,
     instruments: Vec<Lanes>,
@@ -89,12 +94,19 @@ impl Ledger {
             return;
         }
         let ts = event.stamp.ts_recv;
-        if self.cursor.is_none_or(|last| last.epoch != cursor.epoch) {
+        // What is filled in while no platform runs is no life of the bus.
+        let filled = event.flags.has(Flags::REPAIRED);
+        let follows = self.cursor.filter(|last| last.epoch == cursor.epoch);
+        if !filled && self.life != Some(cursor.epoch) {
             self.restart(*cursor, ts);
-        } else if self.cursor.is_some_and(|last| last.number + 1 < cursor.number) {
+        } else if follows.is_some_and(|last| last.number + 1 < cursor.number) {
             self.missing(cursor.epoch, cursor.number - 1, Cause::Store);
         }
         self.cursor = Some(*cursor);
+        if filled {
+            // It says nothing of what comes.
+            return;
+        }
         self.now = self.now.max(ts);
         let at = Place { ts, cursor: *cursor };
         match (&event.body, event.channel) {
@@ -118,7 +130,7 @@ impl Ledger {
         if self.cursor.is_some_and(|last| cursor <= last) {
             return;
         }
-        if self.cursor.is_none_or(|last| last.epoch != epoch) {
+        if self.life != Some(epoch) {
             self.restart(Cursor { epoch, number: 1 }, self.now);
         }
         self.cursor = Some(cursor);
@@ -136,6 +148,7 @@ impl Ledger {
     fn restart(&mut self, first: Cursor, ts: Ts) {
         let begun = Ts::from_ms(i64::try_from(first.epoch).unwrap_or(i64::MAX)).min(ts).max(self.now);
         let last = self.cursor.unwrap_or(first);
+        self.life = Some(first.epoch);
         let Self { instruments, links, .. } = self;
         for lane in instruments.iter_mut().flat_map(|of| &mut of.all) {
             if matches!(lane.state, State::Closed(_)) {
@@ -248,8 +261,6 @@ impl Ledger {
         match &event.body {
             Body::Lane(fact) => evidence::on_fact(lane, fact, carried, at, &mut self.settled),
             Body::Gap(gap) => evidence::on_gap(lane, gap, at, &self.links),
-            // What was filled in says nothing of what comes.
-            _ if event.flags.has(Flags::REPAIRED) => {}
             _ => {
                 evidence::on_data(lane, event, at);
                 if let Some(link) = lane.link.and_then(|link| self.links.get_mut(link)) {
@@ -270,6 +281,16 @@ impl Ledger {
         let lanes = self.instruments.get_mut(*index).map(|of| of.all.iter_mut());
         let lane = lanes.into_iter().flatten().find(|lane| lane.name.channel == name.channel);
         lane.is_some_and(|lane| lane.repaired((from, to), at, events, &mut self.settled))
+    }
+
+    /// As [`Ledger::repaired`], of an interval that was drained before and is not held here.
+    pub(crate) fn repaired_before(&mut self, kept: &Interval, times: (Ts, Ts), at: Ts, events: u64) -> bool {
+        let parts = kept.repaired(times.0, times.1, at, events);
+        let changed = !matches!(&*parts, [same] if same == kept) && !kept.is_replaced(&self.settled);
+        if changed {
+            self.settled.extend(parts);
+        }
+        changed
     }
 
     /// Takes out the intervals that can change no more, to be kept under lane and [`Interval::number`]. The caller does so
@@ -314,7 +335,7 @@ impl Ledger {
 
     /// As bytes, for [`Ledger::from_bytes`]: with what was not drained yet.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![interval::VERSION];
+        let mut out = vec![VERSION];
         self.put(&mut out);
         out
     }
@@ -322,28 +343,43 @@ impl Ledger {
     /// Of [`Ledger::to_bytes`]; `None` where they are none, or of a newer version.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
-        (u8::take(&mut rest)? == interval::VERSION).then_some(())?;
-        let ledger = Self::take(&mut rest)?;
+        let ledger = match u8::take(&mut rest)? {
+            // Before anything was filled in while no platform ran.
+            1 => Self::take_first(&mut rest)?,
+            VERSION => Self::take(&mut rest)?,
+            _ => return None,
+        };
         rest.is_empty().then_some(ledger)
     }
 }
 
 impl Code for Ledger {
     fn put(&self, out: &mut Vec<u8>) {
-        let Self { cursor, now, instruments, links, settled, index: _ } = self;
+        let Self { cursor, now, instruments, links, settled, life, index: _ } = self;
         cursor.put(out);
         now.put(out);
         instruments.put(out);
         links.put(out);
         settled.put(out);
+        life.put(out);
     }
 
     fn take(bytes: &mut &[u8]) -> Option<Self> {
-        let (cursor, now, instruments) = (Code::take(bytes)?, Code::take(bytes)?, Vec::<Lanes>::take(bytes)?);
+        let ledger = Self::take_first(bytes)?;
+        Some(Self { life: Code::take(bytes)?, ..ledger })
+    }
+}
+
+impl Ledger {
+    /// As the first version has it, which says nothing of lives.
+    fn take_first(bytes: &mut &[u8]) -> Option<Self> {
+        let cursor = <Option<Cursor> as Code>::take(bytes)?;
+        let (now, instruments) = (Code::take(bytes)?, Vec::<Lanes>::take(bytes)?);
         let (links, settled) = (Code::take(bytes)?, Code::take(bytes)?);
         let keys = instruments.iter().enumerate().map(|(at, of)| ((of.source, of.id), at));
         let index = keys.collect();
-        Some(Self { cursor, now, instruments, links, settled, index })
+        let life = cursor.map(|last| last.epoch);
+        Some(Self { cursor, life, now, instruments, links, settled, index })
     }
 }
 

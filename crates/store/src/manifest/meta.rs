@@ -74,7 +74,7 @@ pub(crate) struct Sealed {
 pub struct Note {
     /// When.
     pub at: Ts,
-    /// What, in a word: `dropped`, `damaged`, `lost`, `rebuilt`.
+    /// What, in a word: `dropped`, `damaged`, `lost`, `rebuilt`, `repaired`, `filled`.
     pub what: Box<str>,
     /// Of which table; empty where of all.
     pub table: Box<str>,

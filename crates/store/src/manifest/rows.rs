@@ -5,6 +5,7 @@ use super::{Change, State};
 use crate::code::Code;
 use crate::ledger::{Interval, LaneName};
 use redb::{Database, ReadTransaction, ReadableTable as _, TableDefinition, TableError};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("files");
@@ -134,30 +135,38 @@ fn interval_key(interval: &Interval, part: u16) -> Vec<u8> {
     key
 }
 
-/// Intervals of one number replace those that are kept under it.
+/// Intervals replace what is kept under their number, as far as they reach: of one that was repaired in part, the rest
+/// stays.
 fn put_intervals(
     table: &mut redb::Table<'_, &[u8], &[u8]>,
     intervals: Vec<Interval>,
     sum: &mut Sum,
 ) -> Result<(), redb::Error> {
-    let mut cleared: Option<(Vec<u8>, u16)> = None;
+    let mut numbers: BTreeMap<(Vec<u8>, Vec<u8>), Vec<Interval>> = BTreeMap::new();
     for interval in intervals {
-        let first = interval_key(&interval, 0);
-        let part = match &cleared {
-            Some((before, part)) if *before == first => part + 1,
-            _ => {
-                let last = interval_key(&interval, u16::MAX);
-                table.retain_in(&*first..=&*last, |key, value| {
-                    sum.remove(key, value);
-                    false
-                })?;
-                0
+        let keys = (interval_key(&interval, 0), interval_key(&interval, u16::MAX));
+        numbers.entry(keys).or_default().push(interval);
+    }
+    for ((first, last), mut parts) in numbers {
+        let mut rest = Vec::new();
+        for entry in table.range(&*first..=&*last)? {
+            let (_, value) = entry?;
+            let kept = Interval::from_bytes(value.value()).ok_or_else(|| corrupted("intervals"))?;
+            if !kept.is_replaced(&parts) {
+                rest.push(kept);
             }
-        };
-        let (key, bytes) = (interval_key(&interval, part), interval.to_bytes());
-        sum.add(&key, &bytes);
-        table.insert(key.as_slice(), bytes.as_slice())?;
-        cleared = Some((first, part));
+        }
+        parts.extend(rest);
+        parts.sort_by_key(|it| it.from.ts);
+        table.retain_in(&*first..=&*last, |key, value| {
+            sum.remove(key, value);
+            false
+        })?;
+        for (part, interval) in (0..=u16::MAX).zip(parts) {
+            let (key, bytes) = (interval_key(&interval, part), interval.to_bytes());
+            sum.add(&key, &bytes);
+            table.insert(key.as_slice(), bytes.as_slice())?;
+        }
     }
     Ok(())
 }

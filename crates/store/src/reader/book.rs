@@ -54,7 +54,8 @@ impl Reader {
     /// in the order of the bus are in it. `None` where neither a snapshot nor a gap is known from then or before.
     ///
     /// Of several lanes that tell of the instrument it is one that is live rather than one that is not, then the whole book
-    /// rather than its best levels, then the one that was told of last.
+    /// rather than its best levels, then the one that was told of last. What was filled in later ([`crate::Filler`]) is a
+    /// lane beside the one that was told then.
     ///
     /// # Errors
     /// [`Error`] where log, catalogue or file does not read.
@@ -65,25 +66,62 @@ impl Reader {
         at: Ts,
         depth: usize,
     ) -> Result<Option<BookAt>> {
-        let of = |lane: &BookLane| {
-            lane.instrument == instrument && source.is_none_or(|source| lane.source == source)
+        Ok(self.books_at(source, &[instrument], at, depth)?.pop())
+    }
+
+    /// [`Reader::book_at`] of several instruments, for which what stands in no file is read once; those of which nothing
+    /// is known are left out.
+    ///
+    /// # Errors
+    /// [`Error`] where log, catalogue or file does not read.
+    pub fn books_at(
+        &self,
+        source: Option<&str>,
+        instruments: &[InstrumentId],
+        at: Ts,
+        depth: usize,
+    ) -> Result<Vec<BookAt>> {
+        let of = |lane: &BookLane| source.is_none_or(|source| lane.source == source);
+        let wanted = |published: &Published| {
+            let lane = BookLane::of(&published.event);
+            lane.is_some_and(|lane| instruments.contains(&lane.instrument) && of(&lane))
         };
-        let wanted = |published: &Published| BookLane::of(&published.event).is_some_and(|lane| of(&lane));
-        let (state, fresh) = self.fresh(wanted, &TABLES, &[instrument])?;
-        let mut lanes: BTreeSet<BookLane> = fresh.iter().filter_map(|p| BookLane::of(&p.event)).collect();
-        let files = state.files.values().filter(|file| TABLES.contains(&file.table));
-        for run in files.flat_map(|file| &file.runs).filter(|run| run.instrument == instrument) {
-            let told = [Channel::Book, Channel::BookTop].into_iter().filter(|channel| run.has(*channel));
-            lanes.extend(told.map(|channel| BookLane { source: run.source, instrument, channel }).filter(of));
-        }
-        let mut best: Option<BookAt> = None;
-        for lane in lanes {
+        let (state, fresh) = self.fresh(wanted, &TABLES, instruments)?;
+        let mut books = Vec::new();
+        for instrument in instruments {
+            let told = fresh.iter().filter_map(|p| BookLane::of(&p.event));
+            let mut lanes: BTreeSet<BookLane> = told.filter(|lane| lane.instrument == *instrument).collect();
+            let files = state.files.values().filter(|file| TABLES.contains(&file.table));
+            for run in files.flat_map(|file| &file.runs).filter(|run| run.instrument == *instrument) {
+                let told = [Channel::Book, Channel::BookTop].into_iter().filter(|channel| run.has(*channel));
+                let (source, instrument) = (run.source, *instrument);
+                let both = told.flat_map(|channel| [false, true].map(|filled| (channel, filled)));
+                let named = both.map(|(channel, filled)| BookLane { source, instrument, channel, filled });
+                lanes.extend(named.filter(of));
+            }
+            let mut best: [Option<BookAt>; 2] = [None, None];
+            for lane in lanes {
+                let rank = |book: &BookAt| {
+                    (book.state == BookAtState::Live, book.channel == Channel::Book, book.cursor)
+                };
+                let book = self.lane_at(&state, &fresh, lane, at, depth)?;
+                let [told, filled] = &mut best;
+                let best = if lane.filled { filled } else { told };
+                *best = best.take().into_iter().chain(book).max_by_key(rank);
+            }
+            // What was filled in comes after all else on the bus: between the two it is the time that tells.
             let rank =
-                |book: &BookAt| (book.state == BookAtState::Live, book.channel == Channel::Book, book.cursor);
-            let book = self.lane_at(&state, &fresh, lane, at, depth)?;
-            best = best.into_iter().chain(book).max_by_key(rank);
+                |book: &BookAt| (book.state == BookAtState::Live, book.channel == Channel::Book, book.ts);
+            books.extend(best.into_iter().rev().flatten().max_by_key(rank));
         }
-        Ok(best)
+        Ok(books)
+    }
+
+    /// The newest book of a lane.
+    pub(crate) fn book_of(&self, lane: BookLane) -> Result<Option<BookAt>> {
+        let wanted = |published: &Published| BookLane::of(&published.event) == Some(lane);
+        let (state, fresh) = self.fresh(wanted, &TABLES, &[lane.instrument])?;
+        self.lane_at(&state, &fresh, lane, Ts(i64::MAX), 0)
     }
 
     fn lane_at(
@@ -182,7 +220,7 @@ impl Files<'_> {
 
     /// The runs of a table that may hold events of the lane, the newest first.
     fn runs(&self, table: Table) -> Vec<(&Arc<FileMeta>, &Run)> {
-        let BookLane { source, instrument, channel } = self.lane;
+        let BookLane { source, instrument, channel, .. } = self.lane;
         let of = |run: &&Run| run.instrument == instrument && run.source == source && run.has(channel);
         let files = self.state.files.values().filter(|file| file.table == table);
         let mut runs: Vec<_> =
@@ -215,7 +253,7 @@ impl Files<'_> {
             while end > range.start {
                 let start = end.saturating_sub(LOOK_ROWS).max(range.start);
                 for batch in self.cells(file, &opened, start..end, &MOMENT)?.iter().rev() {
-                    let found = last_before(batch, self.lane.channel, at);
+                    let found = last_before(batch, self.lane, at);
                     if let Some(found) = found.ok_or_else(|| self.damaged(file, "its columns are others"))? {
                         return Ok(Some(found));
                     }
@@ -269,7 +307,7 @@ impl Files<'_> {
             self.rows.set(self.rows.get() + (rows.end - rows.start));
             let mut reader = RunReader::over(self.reader, file, &opened, &[rows])?;
             while let Some(published) = reader.next()? {
-                if published.event.channel == self.lane.channel {
+                if BookLane::of(&published.event) == Some(self.lane) {
                     events.push(Arc::new(published));
                 }
             }
@@ -307,13 +345,13 @@ fn places(batch: &RecordBatch) -> Option<Vec<Cursor>> {
     Some(pairs.map(|(epoch, number)| Cursor { epoch: *epoch, number: *number }).collect())
 }
 
-/// The last row of [`MOMENT`] by this channel that happened at `at` or before; `None` where the columns are others.
+/// The last row of [`MOMENT`] of this lane that happened at `at` or before; `None` where the columns are others.
 #[expect(clippy::option_option, reason = "the two say different things")]
-fn last_before(batch: &RecordBatch, channel: Channel, at: Ts) -> Option<Option<Cursor>> {
+fn last_before(batch: &RecordBatch, lane: BookLane, at: Ts) -> Option<Option<Cursor>> {
     let column = |place: usize| batch.columns().get(place);
     let channels = column(2)?.as_dictionary_opt::<Int32Type>()?;
     let words = channels.values().as_string_opt::<i32>()?;
-    let of: Vec<bool> = words.iter().map(|word| word == Some(channel.name())).collect();
+    let of: Vec<bool> = words.iter().map(|word| word == Some(lane.channel.name())).collect();
     let flags = column(3)?.as_primitive_opt::<UInt16Type>()?.values();
     let told = column(4)?.as_primitive_opt::<TimestampNanosecondType>()?;
     let ours = column(5)?.as_primitive_opt::<TimestampNanosecondType>()?.values();
@@ -323,7 +361,7 @@ fn last_before(batch: &RecordBatch, channel: Channel, at: Ts) -> Option<Option<C
         let believed = told.is_valid(row) && !Flags::from_bits(*flags).has(Flags::BAD_TIME);
         let happened = if believed { told.value(row) } else { *ours };
         let by = usize::try_from(*key).ok().and_then(|key| of.get(key)).copied().unwrap_or_default();
-        if by && happened <= at.0 {
+        if by && happened <= at.0 && Flags::from_bits(*flags).has(Flags::REPAIRED) == lane.filled {
             found = Some(row);
             break;
         }

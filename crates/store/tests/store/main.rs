@@ -12,6 +12,7 @@ mod damage;
 mod fault_disk;
 mod faults;
 mod files;
+mod fill;
 mod joined;
 mod power;
 mod sim_disk;

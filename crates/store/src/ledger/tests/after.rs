@@ -188,3 +188,17 @@ fn a_log_that_is_read_again_changes_nothing() {
     world.lose(1);
     assert_eq!(world.ledger.to_bytes(), before);
 }
+
+#[test]
+fn what_an_earlier_version_wrote_is_in_the_life_of_its_last_event() {
+    let world = counted();
+    let bytes = world.ledger.to_bytes();
+    let mut life = Vec::new();
+    world.ledger.life.put(&mut life);
+    let mut old = bytes[..bytes.len() - life.len()].to_vec();
+    old[0] = 1;
+    let read = Ledger::from_bytes(&old).unwrap();
+    assert_eq!((read.life, read.to_bytes()), (Some(world.epoch), bytes));
+    old[0] = 3;
+    assert!(Ledger::from_bytes(&old).is_none());
+}
