@@ -5,6 +5,8 @@
 //! (`qingxi.version`). Parquet has no checksum that is always there, so the manifest keeps a CRC-32 of each 64 KiB of a
 //! file; what is read of a file is held against it first.
 
+mod checked;
+
 use crate::code::Code as _;
 use crate::disk::{Files, Handle};
 use crate::manifest::Manifest;
@@ -14,7 +16,7 @@ use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{ArrowError, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use checked::Checked;
 use model::Ts;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -27,14 +29,11 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// The version of the rows and of what is beside them.
@@ -233,95 +232,6 @@ impl Write for Tally {
     }
 }
 
-/// A file of which each part is held against its checksum when it is first read.
-#[derive(Clone)]
-struct Checked(Arc<CheckedFile>);
-
-struct CheckedFile {
-    file: File,
-    bytes: u64,
-    chunks: Vec<u32>,
-    right: Vec<AtomicBool>,
-}
-
-impl CheckedFile {
-    fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
-        if range.end > self.bytes {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        for chunk in range.start / CHUNK..range.end.div_ceil(CHUNK) {
-            self.check(chunk)?;
-        }
-        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
-        self.file.read_exact_at(&mut bytes, range.start)?;
-        Ok(bytes)
-    }
-
-    fn check(&self, chunk: u64) -> io::Result<()> {
-        let place = usize::try_from(chunk).unwrap_or(usize::MAX);
-        let (Some(wanted), Some(right)) = (self.chunks.get(place), self.right.get(place)) else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        };
-        if right.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let start = chunk * CHUNK;
-        let mut bytes = vec![0; usize::try_from(CHUNK.min(self.bytes - start)).unwrap_or(usize::MAX)];
-        self.file.read_exact_at(&mut bytes, start)?;
-        if crc32fast::hash(&bytes) != *wanted {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("the checksum of bytes {start} to {} does not hold", start + bytes.len() as u64),
-            ));
-        }
-        right.store(true, Ordering::Release);
-        Ok(())
-    }
-}
-
-impl Length for Checked {
-    fn len(&self) -> u64 {
-        self.0.bytes
-    }
-}
-
-impl ChunkReader for Checked {
-    type T = Ahead;
-
-    fn get_read(&self, start: u64) -> Result<Ahead, ParquetError> {
-        Ok(Ahead { file: self.clone(), at: start, read: Bytes::new() })
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        Ok(self.0.read(start..start + length as u64)?.into())
-    }
-}
-
-/// Reads on from a place.
-struct Ahead {
-    file: Checked,
-    at: u64,
-    read: Bytes,
-}
-
-impl Read for Ahead {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.read.is_empty() {
-            let end = ((self.at / CHUNK + 1) * CHUNK).min(self.file.0.bytes);
-            if end <= self.at {
-                return Ok(0);
-            }
-            self.read = self.file.0.read(self.at..end)?.into();
-            self.at = end;
-        }
-        let part = self.read.split_to(out.len().min(self.read.len()));
-        if let Some(place) = out.get_mut(..part.len()) {
-            place.copy_from_slice(&part);
-        }
-        Ok(part.len())
-    }
-}
-
 /// A file that is open: its footer was read.
 #[derive(Clone)]
 pub(crate) struct Opened {
@@ -344,8 +254,7 @@ impl Opened {
             let what = format!("it has {bytes} bytes, not {}", written.bytes);
             return Err(Error::Damaged { path: path.to_owned(), what });
         }
-        let right = written.chunks.iter().map(|_| AtomicBool::new(false)).collect();
-        let file = Checked(Arc::new(CheckedFile { file, bytes, chunks: written.chunks.clone(), right }));
+        let file = Checked::new(file, bytes, written.chunks.clone());
         let options = NO_INDEX
             .clone()
             .with_schema(table.schema())
@@ -491,7 +400,7 @@ impl Opened {
     /// # Errors
     /// What does not hold, or why it cannot be read.
     pub fn check(&self) -> io::Result<()> {
-        (0..self.file.0.bytes.div_ceil(CHUNK)).try_for_each(|chunk| self.file.0.check(chunk))
+        self.file.check()
     }
 }
 
