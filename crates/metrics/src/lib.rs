@@ -1,6 +1,6 @@
 //! Every metric of the platform, declared in one place: name, help, labels.
 //!
-//! Labels are bounded: source, channel, cause, state, route, status; never an instrument. Counters only grow and end in
+//! Labels are bounded: source, channel, cause, state, level, route, status; never an instrument. Counters only grow and end in
 //! `_total`; a gauge that has to be computed is set when the text is asked for.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -134,6 +134,22 @@ pub struct Store {
     pub file_failures: Counter,
     /// 1 while sealing, merging or deleting fails.
     pub file_failing: Gauge,
+    /// Times that a file was asked for, by where it was found.
+    pub file_reads: Family<Level, Counter>,
+    /// Bytes fetched from the cold tier.
+    pub cold_fetched_bytes: Counter,
+    /// Bytes that the cold tier was given and that hold there.
+    pub cold_sent_bytes: Counter,
+    /// Files that stand in the cold tier.
+    pub cold_files: Gauge,
+    /// Bytes of these.
+    pub cold_bytes: Gauge,
+    /// Bytes of those of them that stand here too.
+    pub cold_cached_bytes: Gauge,
+    /// Times that the cold tier refused, or could not be reached.
+    pub cold_failures: Counter,
+    /// 1 while it does.
+    pub cold_failing: Gauge,
 }
 
 /// What is served to programs and people.
@@ -222,6 +238,13 @@ pub struct SourceState {
     pub source: &'static str,
     /// The state's name.
     pub state: &'static str,
+}
+
+/// Where a file was found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Level {
+    /// `memory`: it was open; `disk`: it was opened; `network`: it was fetched first.
+    pub level: &'static str,
 }
 
 /// Which route answered with which status.
@@ -350,6 +373,18 @@ impl Store {
         part.add("dropped_rows", "Rows deleted by age or budget", &self.dropped_rows);
         part.add("file_failures", "Times that sealing, merging or deleting failed", &self.file_failures);
         part.add("file_failing", "1 while sealing, merging or deleting fails", &self.file_failing);
+        part.add("file_reads", "Files asked for, by where they were found", &self.file_reads);
+        part.add("cold_fetched_bytes", "Bytes fetched from the cold tier", &self.cold_fetched_bytes);
+        part.add(
+            "cold_sent_bytes",
+            "Bytes that hold in the cold tier since they were sent",
+            &self.cold_sent_bytes,
+        );
+        part.add("cold_files", "Files in the cold tier", &self.cold_files);
+        part.add("cold_bytes", "Bytes of the files in the cold tier", &self.cold_bytes);
+        part.add("cold_cached_bytes", "Bytes of these files that stand here too", &self.cold_cached_bytes);
+        part.add("cold_failures", "Times that the cold tier refused or was not reached", &self.cold_failures);
+        part.add("cold_failing", "1 while the cold tier refuses or is not reached", &self.cold_failing);
     }
 }
 

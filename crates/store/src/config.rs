@@ -1,6 +1,6 @@
 //! Where events are kept, how soon they are safe, and how much they may take.
 
-use crate::Table;
+use crate::{Table, cold};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ pub struct Config {
     /// A new segment is begun when the one in hand has so many bytes, at most 1,073,741,824. Default 16,777,216
     /// (16 MiB).
     pub segment_bytes: u64,
-    /// Log and files together have at most so many bytes: the oldest are deleted, which is said. Default 10,737,418,240
-    /// (10 GiB).
+    /// Log and files together have at most so many bytes on this disk: first copies of what the cold tier has go, then the
+    /// oldest files are deleted, which is said. Default 10,737,418,240 (10 GiB).
     pub total_bytes_max: u64,
     /// While the disk is slow or refuses, so many bytes of events wait in memory. What comes beyond is lost, the oldest
     /// first; the exact range is kept in the log when the disk takes events again. Default 67,108,864 (64 MiB).
@@ -43,6 +43,8 @@ pub struct Config {
     pub keep_hours: BTreeMap<String, u32>,
     /// After the disk has refused it is tried again after so long, in ms. Default 1,000.
     pub retry_ms: u64,
+    /// Where files of days that are over go.
+    pub cold: cold::Config,
 }
 
 impl Default for Config {
@@ -59,6 +61,7 @@ impl Default for Config {
             file_bytes: 256 << 20,
             keep_hours: BTreeMap::new(),
             retry_ms: 1_000,
+            cold: cold::Config::default(),
         }
     }
 }
@@ -90,6 +93,7 @@ impl Config {
         if self.retry_ms == 0 {
             faults.push("retry_ms: must be above 0".to_owned());
         }
+        faults.extend(self.cold.faults().into_iter().map(|fault| format!("cold.{fault}")));
         faults
     }
 }

@@ -395,6 +395,11 @@ impl Opened {
         wanted
     }
 
+    /// Whether somebody else has it open too.
+    pub fn in_use(&self) -> bool {
+        self.file.in_use()
+    }
+
     /// Holds every byte against its checksum.
     ///
     /// # Errors

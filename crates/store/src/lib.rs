@@ -7,6 +7,7 @@ mod archive;
 mod backup;
 mod books;
 mod code;
+pub mod cold;
 mod config;
 mod copy;
 pub mod disk;
@@ -16,6 +17,7 @@ mod fill;
 mod foreign;
 mod hot;
 pub mod ledger;
+mod library;
 pub mod log;
 mod manifest;
 mod merge;
@@ -38,7 +40,7 @@ pub use fill::{Filled, Filler};
 pub use foreign::Foreign;
 pub use manifest::{Note, RebuildReport, rebuild};
 pub use merge::MergeReport;
-pub use reader::{BookAt, FileCheck, Joined, Query, Range, Reader, TableSize, Timeline};
+pub use reader::{BookAt, ColdSize, FileCheck, Joined, Query, Range, Reader, TableSize, Timeline};
 pub use same::{Identity, identity};
 pub use seal::SealReport;
 pub use store::{Control, OpenedStore, Running, Step, Store};
@@ -77,6 +79,17 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         why: String,
+    },
+    /// What stands in the cold tier cannot be had, or nothing brought there.
+    #[error("failed to {doing} `{object}`")]
+    Cold {
+        /// What was tried: `fetch`.
+        doing: &'static str,
+        /// The object or place, as people name it.
+        object: String,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// A backup cannot be made there, or not be restored.
     #[error("`{path}`: {why}")]

@@ -5,6 +5,7 @@
 //! that names their files says that they are sealed. Other processes may read while one writes. What it says is kept a
 //! second time ([`journal`]): of that it is made again where it is damaged or missing ([`rebuild`]).
 
+mod cold;
 mod head;
 mod image;
 mod journal;
@@ -12,6 +13,7 @@ mod meta;
 mod rebuild;
 mod rows;
 
+pub(crate) use cold::Cooling;
 pub(crate) use image::Image;
 pub use meta::Note;
 pub(crate) use meta::{Change, FileMeta, Run, Sealed, State, channel_bit};
@@ -56,6 +58,8 @@ pub(crate) struct Manifest {
     files: Arc<dyn Files>,
     base: Mutex<Base>,
     state: RwLock<Arc<State>>,
+    /// Held while it is changed.
+    turn: Mutex<()>,
     /// The folders of files whose names are known to outlive a loss of power.
     folders: Mutex<HashSet<PathBuf>>,
 }
@@ -95,8 +99,8 @@ impl Manifest {
     /// The catalogue of a folder that has none.
     pub fn none(dir: &Path) -> Self {
         let (files, base) = (Arc::new(HostFiles), Mutex::new(Base::None));
-        let (state, folders) = <_>::default();
-        Self { dir: dir.to_owned(), files, base, state, folders }
+        let (state, turn, folders) = <_>::default();
+        Self { dir: dir.to_owned(), files, base, state, turn, folders }
     }
 
     /// Reads it again, for what another process has changed.
@@ -146,6 +150,15 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::open`]; it can be tried again.
     pub fn heal(&self) -> Result<()> {
+        let _turn = self.turn();
+        self.healed()
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn healed(&self) -> Result<()> {
         if !matches!(*self.base(), Base::Failed) {
             return Ok(());
         }
@@ -236,7 +249,8 @@ impl Manifest {
     /// # Errors
     /// [`Error::Catalogue`]; whether it has changed is known when it is opened anew, which the next change does.
     pub fn commit(&self, change: Change) -> Result<()> {
-        self.heal()?;
+        let _turn = self.turn();
+        self.healed()?;
         let mut state = (*self.state()).clone();
         state.generation += 1;
         let frame = journal::frame(state.generation, &change).map_err(disk("write to", &self.dir))?;
@@ -360,12 +374,6 @@ fn failed(dir: &Path, doing: &'static str, error: &redb::Error) -> Error {
     match error {
         redb::Error::DatabaseAlreadyOpen => Error::InUse { path: dir.to_owned() },
         redb::Error::Corrupted(what) => damaged(dir, what),
-        redb::Error::RepairAborted => {
-            // The database is only repaired where it may be written to.
-            let why =
-                "it was not closed, by a kill or an error; opening the store once repairs it".to_owned();
-            Error::Catalogue { doing, path, why }
-        }
         error => Error::Catalogue { doing, path, why: error.to_string() },
     }
 }

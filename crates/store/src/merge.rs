@@ -46,11 +46,12 @@ pub(crate) struct Plan {
     level: u8,
 }
 
-/// What is to be merged next; `over` says whether nothing more is awaited of a day whose newest file was made then.
+/// What is to be merged next; `over` says whether nothing more is awaited of a day whose newest file was made then. What
+/// stands in the cold tier stays as it is.
 pub(crate) fn plan(manifest: &Manifest, over: impl Fn(Date, Ts) -> bool) -> Option<Plan> {
     let state = manifest.state();
     let mut by: BTreeMap<(Table, Date), Vec<&Arc<FileMeta>>> = BTreeMap::new();
-    for file in state.files.values() {
+    for file in state.files.values().filter(|file| !state.cold.contains(&file.id)) {
         by.entry((file.table, file.day)).or_default().push(file);
     }
     for ((_, day), files) in by {

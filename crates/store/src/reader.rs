@@ -15,25 +15,24 @@ pub use joined::Joined;
 pub use range::Range;
 pub use timeline::Timeline;
 
+use crate::archive::words;
 use crate::disk::Host;
 use crate::file::Opened;
 use crate::ledger::{Interval, Ledger, Row, Wanted};
+use crate::library::Library;
 use crate::log::{self, Entry, Found};
 use crate::manifest::{FILLED, FileMeta, Manifest, Note, Run, Sealed, State};
-use crate::merge;
 use crate::seal::fault;
 use crate::shelf::Shelf;
 use crate::table::{Reading, Table};
 use crate::{Error, Result, when};
 use bus::{Cursor, Published};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use model::{InstrumentId, Ts};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many files are kept open between questions.
-const OPEN_MAX: usize = 256;
 /// How many rows at the end of a run are read first when the newest events are asked for.
 const TAIL_ROWS: u64 = 256;
 
@@ -97,7 +96,7 @@ impl Query {
 pub struct Reader {
     manifest: Arc<Manifest>,
     shelf: Option<Arc<Shelf>>,
-    open: Arc<Mutex<HashMap<u64, Opened>>>,
+    library: Arc<Library>,
     /// The ledger with what stands in no file, as the last question about coverage left it.
     folded: Arc<Mutex<Folded>>,
 }
@@ -111,8 +110,8 @@ struct Folded {
 }
 
 impl Reader {
-    pub(crate) fn new(manifest: Arc<Manifest>, shelf: Option<Arc<Shelf>>) -> Self {
-        Self { manifest, shelf, open: Arc::default(), folded: Arc::default() }
+    pub(crate) fn new(manifest: Arc<Manifest>, shelf: Option<Arc<Shelf>>, library: Arc<Library>) -> Self {
+        Self { manifest, shelf, library, folded: Arc::default() }
     }
 
     /// Reads a folder that another process may write to.
@@ -120,7 +119,8 @@ impl Reader {
     /// # Errors
     /// [`Error`] where the catalogue does not read.
     pub fn open(dir: &Path) -> Result<Self> {
-        Ok(Self::new(Arc::new(Manifest::read(dir)?.unwrap_or_else(|| Manifest::none(dir))), None))
+        let manifest = Arc::new(Manifest::read(dir)?.unwrap_or_else(|| Manifest::none(dir)));
+        Ok(Self::new(Arc::clone(&manifest), None, Arc::new(Library::new(manifest))))
     }
 
     /// What became of what was kept: what was deleted, lost or damaged, and that the catalogue was made again; the newest last.
@@ -217,19 +217,9 @@ impl Reader {
         Ok(all)
     }
 
-    /// A file that is open, or opened now.
+    /// A file that is open, or opened now, fetched from the cold tier where it stands only there.
     fn file(&self, file: &FileMeta) -> Result<Opened> {
-        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = lock().get(&file.id) {
-            return Ok(opened.clone());
-        }
-        let opened = merge::open(&self.manifest, file)?;
-        let mut open = lock();
-        if open.len() >= OPEN_MAX {
-            open.clear();
-        }
-        open.insert(file.id, opened.clone());
-        Ok(opened)
+        self.library.open(file)
     }
 
     /// The newest events of an instrument in a table, the newest first.
@@ -362,12 +352,11 @@ impl Reader {
         }
     }
 
-    /// Every file, and why it does not hold, where it does not.
+    /// Every file, and why it does not hold, where it does not; what stands in the cold tier is read from there for it.
     pub fn check(&self) -> Vec<FileCheck> {
         let state = self.manifest.state();
         let check = |file: &Arc<FileMeta>| {
-            let opened = merge::open(&self.manifest, file).map_err(|e| e.to_string());
-            let fault = opened.and_then(|opened| opened.check().map_err(|e| e.to_string())).err();
+            let fault = self.library.check(file).err().map(|error| words(&error));
             FileCheck {
                 path: file.path.clone(),
                 table: file.table,
@@ -392,6 +381,11 @@ impl Reader {
         sizes
     }
 
+    /// What of that stands in the cold tier, and how much of it here too.
+    pub fn cold(&self) -> ColdSize {
+        self.library.size(&self.manifest.state())
+    }
+
     /// Up to where the log stands in files.
     pub fn sealed(&self) -> Option<Cursor> {
         self.manifest.state().sealed.cursor
@@ -407,6 +401,19 @@ pub struct TableSize {
     pub rows: u64,
     /// How many bytes they have.
     pub bytes: u64,
+}
+
+/// What stands in the cold tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColdSize {
+    /// How many files there are.
+    pub files: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// How many of the files stand here too.
+    pub cached_files: u64,
+    /// How many bytes these have.
+    pub cached_bytes: u64,
 }
 
 /// What holding a file against the catalogue gave.

@@ -4,6 +4,7 @@
 use crate::books::{BookLane, Books, Fold};
 use crate::disk::Host;
 use crate::file::{QUICK, Writer};
+use crate::library::Library;
 use crate::log::{Entry, Found, Lost, Reader};
 use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed, channel_bit};
 use crate::table::{Definitions, Rows, Table};
@@ -82,7 +83,8 @@ fn seal_with(manifest: &Arc<Manifest>, books: &mut Books, to: u64) -> Result<Sea
     let mut notes = Vec::new();
     let mut ledger = manifest.ledger()?;
     let before = manifest.state();
-    let files = crate::Reader::new(Arc::clone(manifest), None);
+    let here = Arc::new(Library::here(Arc::clone(manifest)));
+    let files = crate::Reader::new(Arc::clone(manifest), None, here);
     let load = |lane: &BookLane| {
         files.book_in_files(&before, *lane).unwrap_or_else(|error| {
             tracing::warn!(source = lane.source, %error, "a book has no checkpoints until its next snapshot");

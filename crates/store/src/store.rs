@@ -2,7 +2,9 @@
 
 use crate::archive::{Acked, Archive, Ended, words};
 use crate::books::Books;
+use crate::cold::{self, ColdStep, Tier};
 use crate::disk::{Disk, Files, Host, HostFiles};
+use crate::library::Library;
 use crate::log::{Entry, Log, Opened};
 use crate::manifest::{Change, FileMeta, Manifest, Note};
 use crate::merge::{self, MergeReport};
@@ -22,17 +24,18 @@ use tokio::task::JoinHandle;
 
 /// Merging waits so long after the end of a day, and after the newest file of that day.
 const DAY_GRACE_MS: u64 = 10 * 60_000;
-const HOUR_MS: u64 = 3_600_000;
+pub(crate) const HOUR_MS: u64 = 3_600_000;
 /// So many segments are sealed at once: their events are in memory meanwhile.
 const SEAL_SEGMENTS: u64 = 2;
 /// Files are looked after at least so often.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A folder that is open to write.
 pub struct Store {
     log: Log,
     config: Config,
     keeper: Keeper,
+    tier: Tier,
 }
 
 /// What opening a store found and did.
@@ -81,14 +84,18 @@ impl Store {
         let files = state.files.len();
         let file_bytes = state.bytes();
         let shelf = Arc::new(Shelf::new(state.sealed, log.newest_ended()));
-        let keeper =
-            Keeper { manifest, shelf, config: config.clone(), books: Books::default(), sweep, failed: false };
-        Ok((Self { log, config, keeper }, OpenedStore { log: opened, files, file_bytes, newest, orphans }))
+        let library = Arc::new(Library::new(Arc::clone(&manifest)));
+        let tier = Tier::open(Arc::clone(&manifest), Arc::clone(&library), config.cold.clone())?;
+        let (books, failed) = <_>::default();
+        let keeper = Keeper { manifest, library, shelf, config: config.clone(), books, sweep, failed };
+        let opened = OpenedStore { log: opened, files, file_bytes, newest, orphans };
+        Ok((Self { log, config, keeper, tier }, opened))
     }
 
     /// Reads what is kept.
     pub fn reader(&self) -> Reader {
-        Reader::new(Arc::clone(&self.keeper.manifest), Some(Arc::clone(&self.keeper.shelf)))
+        let Keeper { manifest, library, shelf, .. } = &self.keeper;
+        Reader::new(Arc::clone(manifest), Some(Arc::clone(shelf)), Arc::clone(library))
     }
 
     /// To ask for what is otherwise done when it is due.
@@ -108,7 +115,8 @@ impl Store {
 
     /// Reads what stands on the disk, also what was committed by [`Store::commit`].
     pub(crate) fn reader_of_disk(&self) -> Reader {
-        Reader::new(Arc::clone(&self.keeper.manifest), None)
+        let Keeper { manifest, library, .. } = &self.keeper;
+        Reader::new(Arc::clone(manifest), None, Arc::clone(library))
     }
 
     /// Brings entries of one epoch to the log.
@@ -131,22 +139,28 @@ impl Store {
 
     /// Keeps every event that is published from now on.
     pub fn start(self, bus: &Arc<Bus>, metrics: Arc<Metrics>) -> Running {
-        let Self { log, config, keeper } = self;
+        let Self { log, config, keeper, tier } = self;
         let shelf = Arc::clone(&keeper.shelf);
         shelf.begin(bus.cursor());
         let archive = Archive::with(log, config, bus, Arc::clone(&metrics), Some(Arc::clone(&shelf)));
         let (stop, stopped) = watch::channel(false);
+        let cooling = tokio::spawn(cold::look_after(tier, Arc::clone(&metrics), stopped.clone()));
         let sealing = tokio::spawn(look_after(keeper, Arc::clone(&shelf), metrics, stopped));
-        Running { archive, shelf, sealing, stop }
+        Running { archive, shelf, sealing, cooling, stop }
     }
 
-    /// Writes everything as files and merges the files of each day; for a folder that no platform uses.
+    /// Writes everything as files, merges the files of each day, and brings those that are due to the cold tier; for a folder
+    /// that no platform uses.
     ///
     /// # Errors
     /// [`Error`]; what was done stays.
-    pub fn compact(mut self, on_step: impl FnMut(&Step)) -> Result<()> {
-        self.tend(on_step)?;
-        self.log.close()
+    pub fn compact(mut self, mut on_step: impl FnMut(&Step)) -> Result<()> {
+        self.tend(&mut on_step)?;
+        self.log.close()?;
+        while let Some(step) = self.tier.step(Duration::ZERO)? {
+            on_step(&Step::Cold(step));
+        }
+        Ok(())
     }
 
     /// As [`Store::compact`], of a store that goes on: the segment in hand ends.
@@ -175,6 +189,7 @@ pub struct Running {
     archive: Archive,
     shelf: Arc<Shelf>,
     sealing: JoinHandle<()>,
+    cooling: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -196,6 +211,9 @@ impl Running {
         let _ = self.stop.send(true);
         if self.sealing.await.is_err() {
             tracing::error!("what looks after the files ended by panic");
+        }
+        if self.cooling.await.is_err() {
+            tracing::error!("what looks after the cold tier ended by panic");
         }
         ended
     }
@@ -241,11 +259,14 @@ pub enum Step {
     Merged(MergeReport),
     /// Files were deleted by age or budget.
     Dropped(Vec<Note>),
+    /// Something was done for the cold tier.
+    Cold(ColdStep),
 }
 
 /// Looks after the files of a folder.
 struct Keeper {
     manifest: Arc<Manifest>,
+    library: Arc<Library>,
     shelf: Arc<Shelf>,
     config: Config,
     /// As of what is sealed.
@@ -337,6 +358,8 @@ fn tell(metrics: &metrics::Store, manifest: &Manifest, step: Result<Option<Step>
                 tracing::info!(table, rows = count, why, "old rows were deleted");
             }
         }
+        // It is told where it is done.
+        Step::Cold(_) => {}
     }
     true
 }
@@ -403,12 +426,11 @@ impl Keeper {
         Ok(Step::Dropped(notes))
     }
 
-    /// Deletes what is older than its table's rows are kept, or than `at_most` hours, then the oldest until the rest fits the
-    /// budget.
+    /// Deletes what is older than its table's rows are kept, or than `at_most` hours. Where the disk's budget is reached, what
+    /// stands in the cold tier too goes from here first, then the oldest of what does not until the rest fits.
     fn retain(&mut self, log_bytes: u64, at_most: Option<u32>) -> Result<Option<Step>> {
         let state = self.manifest.state();
         let now = state.sealed.at;
-        let newest = |file: &FileMeta| file.runs.iter().map(|run| run.to).max().unwrap_or_default();
         let hours = |file: &FileMeta| {
             let keep = &self.config.keep_hours;
             let kept = keep.get(file.table.name()).or_else(|| keep.get("default")).copied();
@@ -416,19 +438,27 @@ impl Keeper {
         };
         let mut files: Vec<&Arc<FileMeta>> = state.files.values().collect();
         files.sort_by_key(|file| newest(file));
-        let mut bytes = log_bytes + state.bytes();
+        let bytes_max = self.config.total_bytes_max;
+        let is_cold = |file: &FileMeta| state.cold.contains(&file.id);
+        let only_here: u64 = state.files.values().filter(|file| !is_cold(file)).map(|file| file.bytes).sum();
+        let mut bytes = log_bytes + only_here;
+        if !state.cold.is_empty() {
+            bytes += self.library.shrink(&state, bytes_max.saturating_sub(bytes)).1;
+        }
         let mut change = Change::default();
         let mut gone = Vec::new();
         for file in files {
             let old = hours(file).filter(|hours| newest(file).plus_ms(u64::from(*hours) * HOUR_MS) < now);
             let why = match old {
                 Some(hours) => format!("older than {hours} hours"),
-                None if bytes > self.config.total_bytes_max => {
-                    format!("the folder has more than {} bytes", self.config.total_bytes_max)
+                None if bytes > bytes_max && !is_cold(file) => {
+                    format!("the folder has more than {bytes_max} bytes")
                 }
                 None => continue,
             };
-            bytes = bytes.saturating_sub(file.bytes);
+            if !is_cold(file) {
+                bytes = bytes.saturating_sub(file.bytes);
+            }
             let (table, count) = (file.table.name().into(), file.rows);
             let why = format!("{}: {why}", file.path).into();
             change.notes.push(Note { at: now, what: "dropped".into(), table, count, why });
@@ -444,4 +474,9 @@ impl Keeper {
         self.sweep.add(gone.iter().map(|path| self.manifest.dir().join(&**path)));
         Ok(Some(Step::Dropped(notes)))
     }
+}
+
+/// When the newest row of a file happened.
+pub(crate) fn newest(file: &FileMeta) -> Ts {
+    file.runs.iter().map(|run| run.to).max().unwrap_or_default()
 }

@@ -103,6 +103,10 @@ fn reference() -> String {
     section(&mut out, "[tape]", &tops["tape"], &table("tape"), &tape);
     let store = docs(include_str!("../../../store/src/config.rs"), "Config");
     section(&mut out, "[store]", &tops["store"], &table("store"), &store);
+    let cold = docs(include_str!("../../../store/src/cold/config.rs"), "Config");
+    let of_store: std::collections::HashMap<String, String> = store.into_iter().collect();
+    let values = table("store")["cold"].as_table().unwrap().clone();
+    section(&mut out, "[store.cold]", &of_store["cold"], &values, &cold);
     let sql = docs(include_str!("../../../store/src/sql/config.rs"), "Config");
     section(&mut out, "[sql]", &tops["sql"], &table("sql"), &sql);
     let feed = docs(include_str!("../../../feed/src/config.rs"), "SourceConfig");

@@ -6,8 +6,8 @@ use serde_json::json;
 use std::path::PathBuf;
 use store::{MergeReport, Note, RebuildReport, SealReport, Step, Store};
 
-/// Writes what is only in the log as Parquet files, merges the files of each day, and deletes what is older than it is to be
-/// kept. For a folder that no platform uses; a running one does this by itself.
+/// Writes what is only in the log as Parquet files, merges the files of each day, deletes what is older than it is to be
+/// kept, and brings what is due to the cold tier. For a folder that no platform uses; a running one does this by itself.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The folder, as in `store.dir`.
@@ -77,6 +77,7 @@ fn step_json(step: &Step) -> serde_json::Value {
             let rows: u64 = notes.iter().map(|note| note.count).sum();
             json!({ "step": "dropped", "files": notes.len(), "rows": rows })
         }
+        Step::Cold(step) => json!({ "step": "cold", "done": step.to_string() }),
     }
 }
 
@@ -96,5 +97,6 @@ fn print(step: &Step) {
                 println!("deleted: {count} rows of {table}: {why}");
             }
         }
+        Step::Cold(step) => println!("cold tier: {step}"),
     }
 }

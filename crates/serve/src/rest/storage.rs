@@ -134,6 +134,12 @@ pub(crate) async fn stats(State(site): State<Arc<Site>>, uri: Uri) -> Result<Jso
         "hot": { "bytes": store.hot_bytes.get(), "waiting_events": store.waiting.get() },
         "log": { "bytes": store.disk_bytes.get(), "events": store.events.get(), "lost_events": store.lost.get() },
         "cold": { "files": files, "bytes": bytes, "tables": tables },
+        "cold_tier": {
+            "files": store.cold_files.get(),
+            "bytes": store.cold_bytes.get(),
+            "cached_bytes": store.cold_cached_bytes.get(),
+            "failing": store.cold_failing.get() != 0,
+        },
         "dropped_rows": dropped,
         "failing": store.failing.get() != 0 || store.file_failing.get() != 0,
     });

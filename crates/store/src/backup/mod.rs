@@ -1,7 +1,7 @@
 //! Copies of a folder while a platform writes to it, and folders made of them again.
 //!
-//! A backup is what the catalogue says at one instant, the files that it names, and the log after them up to its last
-//! whole block. Many points in time share one folder: files stand in it by name and checksum, so what is there already is
+//! A backup is what the catalogue says at one instant, the files that it names, also those that stand only in the cold
+//! tier, and the log after them up to its last whole block. Many points in time share one folder: files stand in it by name and checksum, so what is there already is
 //! not copied again, and a small `backup-<nanoseconds>.manifest` names what belongs to each. The time is that of the
 //! newest event in it. A manifest is written last, in one step: a backup that was cut leaves those before it as they were.
 //!
@@ -16,9 +16,11 @@ mod restore;
 pub use restore::{RestoreReport, restore};
 
 use crate::code::{Code, record};
-use crate::copy::{chunks, land};
+use crate::cold::fetching;
+use crate::copy::{chunks, land, lasting_name, sum};
 use crate::disk::{Disk as _, Host};
 use crate::file::sync_dir;
+use crate::library::Library;
 use crate::log::{Whole, segment_name, segment_number};
 use crate::manifest::{FileMeta, Image, Manifest};
 use crate::{Error, Result};
@@ -28,6 +30,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"QXBACKUP";
 const VERSION: u32 = 1;
@@ -81,16 +84,6 @@ record! {
     Point { at, newest, image, segments }
 }
 
-/// The sum of checksums, as part of a name.
-fn sum(bytes: u64, chunks: &[u32]) -> String {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes.to_le_bytes());
-    for chunk in chunks {
-        hasher.update(&chunk.to_le_bytes());
-    }
-    format!("{:08x}", hasher.finalize())
-}
-
 impl Segment {
     /// Where it stands below the backup's folder.
     fn place(&self) -> String {
@@ -98,12 +91,6 @@ impl Segment {
         let (number, ending) = name.split_once('.').unwrap_or((&name, ""));
         format!("log/{number}.{}.{ending}", sum(self.bytes, &self.chunks))
     }
-}
-
-/// Where a file stands below the backup's folder.
-fn place(file: &FileMeta) -> String {
-    let (name, ending) = file.path.rsplit_once('.').unwrap_or((&file.path, ""));
-    format!("{name}.{}.{ending}", sum(file.bytes, &file.chunks))
 }
 
 impl Point {
@@ -196,8 +183,9 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// `None` where a file went while it was to be copied: it stands in another one then.
 fn attempt(dir: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<Option<BackupReport>> {
-    let Some((image, segments)) = look(dir)? else { return Ok(None) };
+    let Some((mut image, segments)) = look(dir)? else { return Ok(None) };
     let state = state(&image, dir)?;
+    image.forget_cold();
     let mut point = Point { at: state.sealed.at, newest: state.sealed.cursor, image, segments: Vec::new() };
     let mut out = Out {
         dir: to,
@@ -223,13 +211,20 @@ fn attempt(dir: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result
         out.put(&segment.place(), &path, || Ok(&*bytes), (segment.bytes, &segment.chunks), progress)?;
         point.segments.push(segment);
     }
+    let library = Library::new(Arc::new(Manifest::read(dir)?.unwrap_or_else(|| Manifest::none(dir))));
     for file in state.files.values() {
         let path = dir.join(&*file.path);
-        let done = out.put(&place(file), &path, || File::open(&path), (file.bytes, &file.chunks), progress);
+        let (place, sums) = (lasting_name(file), (file.bytes, &*file.chunks));
+        let mut done = out.put(&place, &path, || File::open(&path), sums, progress);
+        if done.as_ref().is_err_and(is_missing)
+            && let Some((named, object)) = library.object(file)?
+        {
+            done = out.put(&place, &named, || Ok(object), sums, progress).map_err(|e| fetching(e, &named));
+        }
         let what = match done {
             Ok(()) => continue,
             Err(Error::Damaged { what, .. }) => what,
-            Err(Error::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(error) if is_missing(&error) => {
                 if moved(dir, file)? {
                     return Ok(None);
                 }
@@ -276,6 +271,11 @@ fn look(dir: &Path) -> Result<Option<(Image, Vec<(u64, File)>)>> {
 fn state(image: &Image, dir: &Path) -> Result<crate::manifest::State> {
     let damaged = || Error::Damaged { path: dir.to_owned(), what: "its catalogue does not read".to_owned() };
     image.state().ok_or_else(damaged)
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Disk { source, .. } | Error::Cold { source, .. }
+        if source.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether the catalogue names a file no longer.

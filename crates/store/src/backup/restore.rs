@@ -1,10 +1,11 @@
 //! A folder made of a backup, as it was known at an instant.
 
-use super::{Point, absolute, place, state};
+use super::{Point, absolute, state};
 use crate::books::Books;
-use crate::copy::land;
+use crate::copy::{land, lasting_name};
 use crate::disk::{Host, HostFiles};
 use crate::file::sync_dir;
+use crate::library::Library;
 use crate::log::{self, Entry, Found, Log, Lost, segment_name};
 use crate::manifest::{Manifest, State};
 use crate::reader::{Query, Range, Reader};
@@ -126,7 +127,7 @@ fn whole(
     };
     for file in state.files.values() {
         let to = part.join(&*file.path);
-        take(from, &place(file), &to, (file.bytes, &file.chunks), &mut told)?;
+        take(from, &lasting_name(file), &to, (file.bytes, &file.chunks), &mut told)?;
     }
     segments(from, part, &point, &mut told)?;
     let mut folders: Vec<PathBuf> =
@@ -184,12 +185,13 @@ fn later(from: &Path, part: &Path, point: &Point, at: Ts, report: &mut RestoreRe
     // The files are read where they stand.
     let files = files.into_iter().map(|(id, file)| {
         let mut file = Arc::unwrap_or_clone(file);
-        file.path = place(&file).into();
+        file.path = lasting_name(&file).into();
         (id, Arc::new(file))
     });
     let state = State { files: files.collect(), ..State::default() };
     let query = Query { known_at: Some(at), after, ..Query::of(&Table::ALL) };
-    let reader = Reader::new(Arc::new(Manifest::none(from)), None);
+    let none = Arc::new(Manifest::none(from));
+    let reader = Reader::new(Arc::clone(&none), None, Arc::new(Library::new(none)));
     let mut tail = Tail::open(part, after)?;
     for published in Range::new(reader, query, &state, fresh) {
         let published = published?;

@@ -23,6 +23,11 @@ struct CheckedFile {
 }
 
 impl Checked {
+    /// Whether somebody else has it open too.
+    pub fn in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// A file of so many bytes with these checksums.
     pub fn new(file: File, bytes: u64, chunks: Vec<u32>) -> Self {
         let right = chunks.iter().map(|_| AtomicBool::new(false)).collect();

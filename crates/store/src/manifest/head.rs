@@ -64,6 +64,7 @@ impl State {
         self.next.put(&mut out);
         self.dropped.clone().into_iter().collect::<Vec<_>>().put(&mut out);
         self.sums.put(&mut out);
+        self.put_cold(&mut out);
         out.extend(crc32fast::hash(&out).to_le_bytes());
         out
     }
@@ -79,6 +80,8 @@ impl State {
             (u64::take(&mut said)?, Code::take(&mut said)?, u64::take(&mut said)?);
         let dropped = Vec::<(Table, Cursor)>::take(&mut said)?.into_iter().collect();
         let sums = Sums::take(&mut said)?;
-        said.is_empty().then_some(Self { sealed, dropped, next, generation, sums, ..Self::default() })
+        let mut state = Self { sealed, dropped, next, generation, sums, ..Self::default() };
+        state.take_cold(&mut said)?;
+        said.is_empty().then_some(state)
     }
 }

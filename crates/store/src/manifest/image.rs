@@ -33,15 +33,24 @@ impl Image {
 
     /// Leaves out a file.
     pub fn forget(&mut self, file: u64) {
-        let head = self.facts.iter_mut().find(|(name, _)| &**name == HEAD);
-        let gone = self.files.iter().find(|(id, _)| *id == file);
-        if let (Some((_, head)), Some((id, bytes))) = (head, gone)
-            && let Some(mut state) = State::of_head(head)
-        {
-            state.sums.files.remove(&id.to_le_bytes(), bytes);
-            *head = state.head();
+        if let Some((id, bytes)) = self.files.iter().find(|(id, _)| *id == file).cloned() {
+            self.change(|state| state.sums.files.remove(&id.to_le_bytes(), &bytes));
         }
         self.files.retain(|(id, _)| *id != file);
+    }
+
+    /// Leaves out what stands elsewhere: it is another folder's.
+    pub fn forget_cold(&mut self) {
+        self.change(State::forget_cold);
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut State)) {
+        if let Some((_, head)) = self.facts.iter_mut().find(|(name, _)| &**name == HEAD)
+            && let Some(mut state) = State::of_head(head)
+        {
+            change(&mut state);
+            *head = state.head();
+        }
     }
 }
 

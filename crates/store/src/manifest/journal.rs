@@ -25,7 +25,7 @@ const CHANGES_MIN: u64 = 4 << 20;
 const CHANGES_PER_IMAGE: u64 = 2;
 
 record! {
-    Change { add, remove, sealed, notes, dropped, ledger }
+    Change { add, remove, sealed, notes, dropped, ledger, cooling }
 }
 
 /// A journal that is written to.

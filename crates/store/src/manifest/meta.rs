@@ -1,12 +1,14 @@
 //! What the catalogue says, as values.
 
+use super::Cooling;
 use super::head::Sums;
 use crate::code::{Code, record};
+use crate::cold::{self, Upload};
 use crate::ledger::Ledger;
 use crate::table::Table;
 use bus::Cursor;
 use model::{Channel, Date, InstrumentId, SourceName, Ts};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The rows of one instrument from one source in a file; they follow one another, in the order of the bus.
@@ -122,6 +124,7 @@ pub(crate) struct Change {
     pub dropped: Vec<(Table, Cursor)>,
     /// The ledger after what was sealed; what is final in it is taken out.
     pub ledger: Option<Ledger>,
+    pub cooling: Cooling,
 }
 
 /// What the catalogue says at one instant.
@@ -133,6 +136,12 @@ pub(crate) struct State {
     pub dropped: BTreeMap<Table, Cursor>,
     /// The next file's number.
     pub next: u64,
+    /// The files that the cold tier has; perhaps they stand here too.
+    pub cold: BTreeSet<u64>,
+    /// The cold tier, where one was ever named.
+    pub place: Option<Arc<cold::Config>>,
+    /// Objects that are being uploaded, or that are to go, by name, and how far they came.
+    pub uploads: BTreeMap<Box<str>, Upload>,
     /// How many changes there were.
     pub generation: u64,
     /// By which its rows are held against it.

@@ -96,7 +96,7 @@ fn replay(dir: &Path, names: &[String], set_aside: Option<&Path>) -> Result<()> 
     let after =
         names.iter().filter_map(|name| segment_number(name)).filter(|number| *number > sealed.segment);
     let is_gone = after.min().is_some_and(|first| first > sealed.segment + 1)
-        || state.files.values().any(|file| !dir.join(&*file.path).exists());
+        || state.files.values().any(|file| !state.cold.contains(&file.id) && !dir.join(&*file.path).exists());
     if journaled.torn > 0 && is_gone {
         return Err(damaged("its end does not hold"));
     }

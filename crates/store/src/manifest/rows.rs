@@ -30,11 +30,12 @@ pub(super) fn write(base: &Database, state: &mut State, change: Change) -> Resul
         let mut facts = transaction.open_table(FACTS)?;
         let mut notes = transaction.open_table(NOTES)?;
         let sums = &mut state.sums;
+        let mut removed = Vec::new();
         for id in change.remove {
             if let Some(old) = files.remove(id)? {
                 sums.files.remove(&id.to_le_bytes(), old.value());
             }
-            state.files.remove(&id);
+            removed.extend(state.files.remove(&id));
         }
         for file in change.add {
             let bytes = coded(&file);
@@ -65,6 +66,10 @@ pub(super) fn write(base: &Database, state: &mut State, change: Change) -> Resul
                 sums.notes.remove(&old.to_le_bytes(), note.value());
             }
         }
+        for file in &removed {
+            state.warmed(file);
+        }
+        state.cooled(change.cooling);
         facts.insert(HEAD, state.head().as_slice())?;
     }
     transaction.commit()?;

@@ -3,7 +3,7 @@
 use super::Reader;
 use crate::file::CHUNK;
 use crate::ledger::{Row, Wanted};
-use crate::manifest::FileMeta;
+use crate::manifest::{FileMeta, State};
 use crate::sql::{Error, Input, Inputs, Kind, Problem};
 use crate::table::Table;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array};
@@ -27,7 +27,7 @@ impl Inputs for Reader {
             let rows = self.coverage(&Wanted::default(), Ts(i64::MIN), Ts(i64::MAX))?;
             let hot = completeness(&rows).and_then(|batch| stream(&batch));
             let hot = hot.map_err(|e| failed(&e))?;
-            inputs.push(Input { name: COMPLETENESS.to_owned(), files: Vec::new(), hot });
+            inputs.push(Input { name: COMPLETENESS.to_owned(), files: Vec::new(), hot, held: Vec::new() });
         }
         Ok(inputs)
     }
@@ -40,6 +40,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let (state, fresh) = self.fresh(|_| true, tables, &[])?;
+        room(&state, tables)?;
         let summed = |file: &Arc<FileMeta>| {
             File::Summed(Summed {
                 path: self.manifest.dir().join(&*file.path),
@@ -49,13 +50,31 @@ impl Reader {
             })
         };
         let input = |table: &Table| {
-            let files = state.files.values().filter(|file| file.table == *table).map(summed).collect();
+            let files = || state.files.values().filter(|file| file.table == *table);
+            let cold = files().filter(|file| state.cold.contains(&file.id));
+            let held = cold.map(|file| self.library.hold(file)).collect::<crate::Result<_>>()?;
+            let files = files().map(summed).collect();
             let fresh: Vec<_> =
                 fresh.iter().filter(|it| Table::of(&it.event.body) == *table).cloned().collect();
-            Ok(Input { name: table.name().to_owned(), files, hot: Self::fresh_stream(*table, &fresh)? })
+            Ok(Input { name: table.name().to_owned(), files, hot: Self::fresh_stream(*table, &fresh)?, held })
         };
         tables.iter().map(input).collect()
     }
+}
+
+/// Whether all that a query needs of the cold tier fits here at once.
+fn room(state: &State, tables: &[Table]) -> Result<(), Error> {
+    let Some(place) = &state.place else { return Ok(()) };
+    let cold = state.cold.iter().filter_map(|id| state.files.get(id));
+    let bytes: u64 = cold.filter(|file| tables.contains(&file.table)).map(|file| file.bytes).sum();
+    if bytes <= place.cache_bytes {
+        return Ok(());
+    }
+    let message = format!(
+        "the tables of this query have {bytes} bytes in the cold tier, and `store.cold.cache_bytes` is {}",
+        place.cache_bytes
+    );
+    Err(Error::Failed(Problem { kind: Kind::File, message, position: None }))
 }
 
 fn completeness(rows: &[Row]) -> Result<RecordBatch, ArrowError> {

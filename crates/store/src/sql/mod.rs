@@ -6,6 +6,7 @@
 mod config;
 mod frames;
 
+pub use crate::library::Held;
 pub use config::Config;
 pub use query::{Column, End, Format, Kind, Position, Problem};
 
@@ -27,7 +28,6 @@ const SAID_BYTES_MAX: u64 = 2_048;
 const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A table that is handed to a query.
-#[derive(Clone, Debug)]
 pub struct Input {
     /// As the query calls it.
     pub name: String,
@@ -35,6 +35,8 @@ pub struct Input {
     pub files: Vec<File>,
     /// Its rows that are in no file, as an Arrow IPC stream; without rows where all are in files.
     pub hot: Vec<u8>,
+    /// Keeps its files where they are until the process has opened them.
+    pub held: Vec<Held>,
 }
 
 /// Who has the tables.
@@ -141,9 +143,14 @@ impl Sql {
         let deadline = Instant::now() + Duration::from_secs(self.config.seconds) + OVERDUE;
         let names = self.needs(&program, &ask.sql, deadline).await?;
         let inputs = self.inputs(names).await?;
+        let mut held = Vec::new();
         let (tables, hot): (Vec<Table>, Vec<Vec<u8>>) = inputs
             .into_iter()
-            .map(|Input { name, files, hot }| (Table { name, files, hot_bytes: hot.len() as u64 }, hot))
+            .map(|input| {
+                held.extend(input.held);
+                let (name, files, hot) = (input.name, input.files, input.hot);
+                (Table { name, files, hot_bytes: hot.len() as u64 }, hot)
+            })
             .unzip();
         let limits = self.config.limits(ask.rows);
         let Ask { sql, format, as_known_at, .. } = ask;
@@ -153,6 +160,7 @@ impl Sql {
         line.push(b'\n');
         process.tell(std::iter::once(line).chain(hot)).await?;
         let head = process.line::<Head>().await?;
+        drop(held);
         Ok(Answer { columns: head.columns, process, _turn: turn })
     }
 

@@ -259,7 +259,11 @@ async fn a_book_at_any_instant_is_what_a_walk_over_all_events_gives() {
         drop(reader);
         compact(&config);
     }
+    let place = tempfile::tempdir().unwrap();
+    compact(&crate::cold::into(&config, place.path()));
     let reader = Reader::open(dir.path()).unwrap();
+    assert!(reader.cold().files > 0 && reader.cold().cached_files == 0, "{:?}", reader.cold());
+    met.extend(check(&reader, &all, &mut luck, "fetched from the cold tier"));
     assert!(rows(&reader, Table::BookCheckpoints) > 0);
     assert!(rows(&reader, Table::BookCheckpoints) * 4 <= rows(&reader, Table::BookDeltas));
     for word in ["live", "Gap(Sequence)", "Gap(Scale)", "Dropped", "Restart"] {

@@ -103,6 +103,58 @@ async fn every_acknowledged_event_is_read_once_wherever_it_stands() {
     assert!(parquet(dir.path()).len() <= Table::ALL.len(), "{:?}", parquet(dir.path()));
 }
 
+/// Holds what is read of times, tables, instruments and sources against a walk over all events.
+pub fn walk(reader: &Reader, all: &[Published], pass: &str) {
+    let mut luck = fastrand::Rng::with_seed(3);
+    for _ in 0..60 {
+        let some = &all[luck.usize(..all.len())];
+        let span = luck.i64(1..3_000_000_000);
+        let mut query = everything();
+        query.from = Ts(when(&some.event).0 - span / 2);
+        query.to = Ts(query.from.0 + span);
+        if luck.bool() {
+            query.tables = vec![Table::of(&some.event.body), Table::Trades];
+        }
+        if luck.bool() {
+            query.instruments = vec![some.event.instrument.id];
+        }
+        if luck.bool() {
+            query.source = Some(some.event.source.into());
+        }
+        if luck.u8(0..4) == 0 {
+            query.known_at = Some(some.ts_pub);
+        }
+        if luck.u8(0..4) == 0 {
+            query.after = Some(some.cursor);
+        }
+        let wanted = |p: &&Published| {
+            let at = when(&p.event);
+            query.tables.contains(&Table::of(&p.event.body))
+                && (query.instruments.is_empty() || query.instruments.contains(&p.event.instrument.id))
+                && query.source.as_deref().is_none_or(|source| source == p.event.source)
+                && (query.from..query.to).contains(&at)
+                && query.known_at.is_none_or(|known| p.ts_pub <= known)
+                && query.after.is_none_or(|after| p.cursor > after)
+        };
+        let wanted: Vec<Published> = all.iter().filter(wanted).cloned().collect();
+        assert_eq!(read(reader, query.clone()), wanted, "{pass}: {query:?}");
+    }
+    for _ in 0..40 {
+        let some = &all[luck.usize(..all.len())].event;
+        let (table, count) = (Table::of(&some.body), luck.usize(0..400));
+        let source = luck.bool().then_some(some.source);
+        let of = |p: &&Published| {
+            Table::of(&p.event.body) == table
+                && p.event.instrument.id == some.instrument.id
+                && source.is_none_or(|source| p.event.source == source)
+        };
+        let wanted: Vec<Published> = all.iter().rev().filter(of).take(count).cloned().collect();
+        let told = reader.latest(table, some.instrument.id, source, count).unwrap();
+        let told: Vec<Published> = told.into_iter().map(Arc::unwrap_or_clone).collect();
+        assert_eq!(told, wanted, "{pass}: {count} of {table:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_range_is_what_a_walk_over_all_events_gives() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,55 +163,7 @@ async fn a_range_is_what_a_walk_over_all_events_gives() {
     running.stop().await;
     for pass in ["sealed in part", "merged"] {
         let reader = Reader::open(dir.path()).unwrap();
-        let all = all(EPOCH, 5_000);
-        let mut luck = fastrand::Rng::with_seed(3);
-        for _ in 0..60 {
-            let some = &all[luck.usize(..all.len())];
-            let span = luck.i64(1..3_000_000_000);
-            let mut query = everything();
-            query.from = Ts(when(&some.event).0 - span / 2);
-            query.to = Ts(query.from.0 + span);
-            if luck.bool() {
-                query.tables = vec![Table::of(&some.event.body), Table::Trades];
-            }
-            if luck.bool() {
-                query.instruments = vec![some.event.instrument.id];
-            }
-            if luck.bool() {
-                query.source = Some(some.event.source.into());
-            }
-            if luck.u8(0..4) == 0 {
-                query.known_at = Some(some.ts_pub);
-            }
-            if luck.u8(0..4) == 0 {
-                query.after = Some(some.cursor);
-            }
-            let wanted = |p: &&Published| {
-                let at = when(&p.event);
-                query.tables.contains(&Table::of(&p.event.body))
-                    && (query.instruments.is_empty() || query.instruments.contains(&p.event.instrument.id))
-                    && query.source.as_deref().is_none_or(|source| source == p.event.source)
-                    && (query.from..query.to).contains(&at)
-                    && query.known_at.is_none_or(|known| p.ts_pub <= known)
-                    && query.after.is_none_or(|after| p.cursor > after)
-            };
-            let wanted: Vec<Published> = all.iter().filter(wanted).cloned().collect();
-            assert_eq!(read(&reader, query.clone()), wanted, "{pass}: {query:?}");
-        }
-        for _ in 0..40 {
-            let some = &all[luck.usize(..all.len())].event;
-            let (table, count) = (Table::of(&some.body), luck.usize(0..400));
-            let source = luck.bool().then_some(some.source);
-            let of = |p: &&Published| {
-                Table::of(&p.event.body) == table
-                    && p.event.instrument.id == some.instrument.id
-                    && source.is_none_or(|source| p.event.source == source)
-            };
-            let wanted: Vec<Published> = all.iter().rev().filter(of).take(count).cloned().collect();
-            let told = reader.latest(table, some.instrument.id, source, count).unwrap();
-            let told: Vec<Published> = told.into_iter().map(Arc::unwrap_or_clone).collect();
-            assert_eq!(told, wanted, "{pass}: {count} of {table:?}");
-        }
+        walk(&reader, &all(EPOCH, 5_000), pass);
         compact(&config);
     }
 }

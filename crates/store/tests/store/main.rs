@@ -7,6 +7,8 @@ mod backup;
 mod bars;
 mod books;
 mod catalogue;
+mod cold;
+mod cold_s3;
 mod crash;
 mod damage;
 mod fault_disk;
