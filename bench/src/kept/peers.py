@@ -138,7 +138,7 @@ def measure(name, by, ask, arguments):
         begun = time.perf_counter()
         answer = ask(*argument)
         times.append(time.perf_counter() - begun)
-    told = {"what": name, "by": by, "seconds": statistics.median(times), "answer": [float(value) for value in answer]}
+    told = {"what": name, "by": by, "seconds": statistics.median(times), "numbers": [float(value) for value in answer]}
     print(json.dumps(told), flush=True)
 
 

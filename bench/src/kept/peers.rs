@@ -28,7 +28,7 @@ pub struct Answer {
     /// The median.
     seconds: f64,
     /// Of the last time that it was asked.
-    answer: Vec<f64>,
+    numbers: Vec<f64>,
 }
 
 /// Our answers.
@@ -43,16 +43,16 @@ impl Answers {
         arguments: &[T],
         ask: impl Fn(&T) -> Result<Vec<f64>>,
     ) -> Result<()> {
-        let (mut times, mut answer) = (Vec::new(), Vec::new());
+        let (mut times, mut numbers) = (Vec::new(), Vec::new());
         for argument in arguments {
             let begun = Instant::now();
-            answer = ask(argument)?;
+            numbers = ask(argument)?;
             times.push(begun.elapsed().as_secs_f64());
         }
         times.sort_by(f64::total_cmp);
         let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or(f64::NAN);
         self.0.push((
-            Answer { what: what.to_owned(), by: "Qingxi".to_owned(), seconds: at(50), answer },
+            Answer { what: what.to_owned(), by: "Qingxi".to_owned(), seconds: at(50), numbers },
             at(99),
         ));
         Ok(())
@@ -63,20 +63,23 @@ impl Answers {
         let mut names: Vec<&str> = theirs.iter().map(|answer| &*answer.by).collect();
         names.dedup();
         names.truncate(2);
-        let heads: String = names.iter().map(|name| format!(" {name} ms |")).collect();
-        writeln!(out, "| question | Qingxi ms | p99 ms |{heads} ours / the better | answers |")?;
+        let heads: Vec<String> = names.iter().map(|name| format!("{name} ms | ")).collect();
+        let heads = heads.concat();
+        writeln!(out, "| question | Qingxi ms | p99 ms | {heads}ours / the better | answers |")?;
         writeln!(out, "|---|---:|---:|{}---:|---|", "---:|".repeat(names.len()))?;
         for (ours, p99) in &self.0 {
             let what = QUESTIONS.iter().find(|(what, _)| *what == ours.what).map_or("", |(_, words)| words);
             let of: Vec<&Answer> = theirs.iter().filter(|answer| answer.what == ours.what).collect();
-            let cells: String = of.iter().map(|answer| format!(" {:.2} |", answer.seconds * 1e3)).collect();
+            let cells: Vec<String> =
+                of.iter().map(|answer| format!("{:.2} | ", answer.seconds * 1e3)).collect();
             let best = of.iter().map(|answer| answer.seconds).fold(f64::NAN, f64::min);
-            let equal = of.iter().all(|answer| near(&answer.answer, &ours.answer));
+            let equal = of.iter().all(|answer| near(&answer.numbers, &ours.numbers));
             writeln!(
                 out,
-                "| {what} | {:.2} | {:.2} |{cells} {:.2} | {} |",
+                "| {what} | {:.2} | {:.2} | {}{:.2} | {} |",
                 ours.seconds * 1e3,
                 p99 * 1e3,
+                cells.concat(),
                 ours.seconds / best,
                 if of.is_empty() {
                     "-"
