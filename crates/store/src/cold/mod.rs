@@ -2,7 +2,7 @@
 //!
 //! An object stands there under the path of its file and its checksum. What is uploaded is read back, every byte of it, and
 //! held against the checksums of the catalogue before the catalogue says that the file is there; after that the local file
-//! is a cache of it, see [`crate::library`]. The catalogue says first what is about to be uploaded, so what a kill leaves is
+//! is a cache of it, see `library.rs`. The catalogue says first what is about to be uploaded, so what a kill leaves is
 //! known: an upload goes on where it ended, and the object of a file that is no longer named is deleted.
 
 mod bucket;

@@ -27,7 +27,7 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// The columns: `ts` (when the trade happened, by [`when`]), those of trades that were asked for, then `quote_ts`,
+    /// The columns: `ts` (when the trade happened, by [`crate::when`]), those of trades that were asked for, then `quote_ts`,
     /// `bid_price`, `bid_quantity`, `ask_price`, `ask_quantity` and `quote_exact`.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -44,7 +44,7 @@ impl Iterator for Joined {
 
 impl Reader {
     /// The trades of the first instrument of a query, each beside the newest quote that happened at the same time or
-    /// before, by [`when`]; nulls where there was none. They are of one source and one channel, single trades rather than
+    /// before, by [`crate::when`]; nulls where there was none. They are of one source and one channel, single trades rather than
     /// merged ones, and the quotes are of the same source. With [`Query::known_at`] both are what was known then. `tables`
     /// and `after` say nothing here. `columns` are those of trades that are wanted; empty: all.
     ///
