@@ -81,7 +81,7 @@ def polars_asof():
 
 
 def duck_scan():
-    table = con.sql(
+    table = con.cursor().sql(
         f"SELECT * FROM read_parquet('{files('trades')}') WHERE {of} AND ts_event >= {ts(start + 6 * HOUR)}"
         f" AND ts_event < {ts(start + 12 * HOUR)}"
     ).to_arrow_table()

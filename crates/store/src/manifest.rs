@@ -16,7 +16,7 @@ mod rows;
 pub(crate) use cold::Cooling;
 pub(crate) use image::Image;
 pub use meta::Note;
-pub(crate) use meta::{Change, FileMeta, Run, Sealed, State, channel_bit};
+pub(crate) use meta::{Change, FileMeta, Run, Sealed, State, channel_bits};
 pub use rebuild::{RebuildReport, rebuild};
 
 use crate::code::Code;

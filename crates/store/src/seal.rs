@@ -6,7 +6,7 @@ use crate::disk::Host;
 use crate::file::{QUICK, Writer};
 use crate::library::Library;
 use crate::log::{Entry, Found, Lost, Reader};
-use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed, channel_bit};
+use crate::manifest::{Change, FileMeta, Manifest, Note, Run, Sealed, channel_bits};
 use crate::table::{Definitions, Rows, Table};
 use crate::{Result, when};
 use bus::Published;
@@ -176,7 +176,7 @@ fn write(
                 last: last.cursor,
                 from: times().min().unwrap_or_default(),
                 to: times().max().unwrap_or_default(),
-                channels: events.iter().fold(0, |all, published| all | channel_bit(published.event.channel)),
+                channels: events.iter().fold(0, |all, published| all | channel_bits(&published.event)),
             });
         }
     }

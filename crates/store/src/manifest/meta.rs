@@ -7,7 +7,7 @@ use crate::cold::{self, Upload};
 use crate::ledger::Ledger;
 use crate::table::Table;
 use bus::Cursor;
-use model::{Channel, Date, InstrumentId, SourceName, Ts};
+use model::{Channel, Date, Event, Flags, InstrumentId, SourceName, Ts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Run {
     /// The earliest and the latest time at which something in it happened.
     pub from: Ts,
     pub to: Ts,
-    /// The channels it came by: the bit of each place in [`Channel::ALL`].
+    /// The channels it came by: the bit of each place in [`Channel::ALL`]; beside them [`TOLD`] and [`FILLED`].
     pub channels: u32,
 }
 
@@ -33,10 +33,31 @@ impl Run {
     pub fn has(&self, channel: Channel) -> bool {
         self.channels & channel_bit(channel) != 0
     }
+
+    /// Whether it holds rows that were filled in later, or that were not.
+    pub const fn has_filled(&self, filled: bool) -> bool {
+        self.channels & (if filled { FILLED } else { TOLD }) != 0
+    }
+
+    /// Whether all rows came by one channel.
+    pub const fn is_of_one_channel(&self) -> bool {
+        (self.channels & !(TOLD | FILLED)).is_power_of_two()
+    }
+}
+
+/// Rows that were told when they happened.
+const TOLD: u32 = 1 << 30;
+/// Rows that were filled in later.
+const FILLED: u32 = 1 << 31;
+const _: () = assert!(Channel::ALL.len() <= 30, "a bit for each channel");
+
+/// The bits of an event in [`Run::channels`].
+pub(crate) fn channel_bits(event: &Event) -> u32 {
+    channel_bit(event.channel) | if event.flags.has(Flags::REPAIRED) { FILLED } else { TOLD }
 }
 
 /// The bit that stands for a channel.
-pub(crate) fn channel_bit(channel: Channel) -> u32 {
+fn channel_bit(channel: Channel) -> u32 {
     Channel::ALL.iter().position(|of| *of == channel).map_or(0, |place| 1 << place)
 }
 

@@ -102,13 +102,13 @@ impl Reader {
         let wider = if shares { SHARES_NS } else { 0 };
         let from = Ts(time.start.0.saturating_sub(wider));
         let to = Ts(time.end.0.saturating_add(length).saturating_add(wider));
-        let channels = run.channels;
+        let one_channel = run.is_of_one_channel();
         for range in opened.rows_between(run.start..run.start + run.rows, from, to) {
             let mut start = range.start;
             while start < range.end {
                 let rows = start..range.end.min(start + PIECE_ROWS);
                 start = rows.end;
-                pieces.push(Piece { file: Arc::clone(file), rows, channels });
+                pieces.push(Piece { file: Arc::clone(file), rows, one_channel });
             }
         }
         Ok(())
@@ -117,8 +117,7 @@ impl Reader {
     fn decode(&self, piece: &Piece) -> Result<Decoded> {
         let opened = self.file(&piece.file)?;
         let path = self.manifest.dir().join(&*piece.file.path);
-        let one = piece.channels.is_power_of_two();
-        let names = COLUMNS.iter().filter(|name| !(one && **name == "channel"));
+        let names = COLUMNS.iter().filter(|name| !(piece.one_channel && **name == "channel"));
         let places: Vec<usize> = names.filter_map(|name| Table::Trades.place(name)).collect();
         let rows = usize::try_from(PIECE_ROWS).unwrap_or(usize::MAX);
         let batches = opened.cells([piece.rows.clone()], rows, Some(&places));
@@ -133,8 +132,8 @@ impl Reader {
 struct Piece {
     file: Arc<FileMeta>,
     rows: Range<u64>,
-    /// By which channels they came, as in [`Run::channels`].
-    channels: u32,
+    /// Whether all of them came by one channel.
+    one_channel: bool,
 }
 
 /// Trades of a file, as columns.

@@ -96,6 +96,7 @@ impl Reader {
                 let told = [Channel::Book, Channel::BookTop].into_iter().filter(|channel| run.has(*channel));
                 let (source, instrument) = (run.source, *instrument);
                 let both = told.flat_map(|channel| [false, true].map(|filled| (channel, filled)));
+                let both = both.filter(|(_, filled)| run.has_filled(*filled));
                 let named = both.map(|(channel, filled)| BookLane { source, instrument, channel, filled });
                 lanes.extend(named.filter(of));
             }
@@ -220,8 +221,10 @@ impl Files<'_> {
 
     /// The runs of a table that may hold events of the lane, the newest first.
     fn runs(&self, table: Table) -> Vec<(&Arc<FileMeta>, &Run)> {
-        let BookLane { source, instrument, channel, .. } = self.lane;
-        let of = |run: &&Run| run.instrument == instrument && run.source == source && run.has(channel);
+        let BookLane { source, instrument, channel, filled } = self.lane;
+        let of = |run: &&Run| {
+            run.instrument == instrument && run.source == source && run.has(channel) && run.has_filled(filled)
+        };
         let files = self.state.files.values().filter(|file| file.table == table);
         let mut runs: Vec<_> =
             files.flat_map(|file| file.runs.iter().filter(of).map(move |run| (file, run))).collect();

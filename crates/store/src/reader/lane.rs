@@ -126,7 +126,7 @@ impl Lane {
             let opened = reader.file(file)?;
             let damaged =
                 |what: String| Error::Damaged { path: reader.manifest.dir().join(&*file.path), what };
-            let read = self.read(columns, run.channels.is_power_of_two());
+            let read = self.read(columns, run.is_of_one_channel());
             let ranges = opened.rows_between(run.start..run.start + run.rows, time.start, time.end);
             let rows: u64 = ranges.iter().map(|range| range.end - range.start).sum();
             let rows = usize::try_from(rows).unwrap_or(usize::MAX);
