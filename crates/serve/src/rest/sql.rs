@@ -117,6 +117,8 @@ fn told(answer: Answer, format: Format) -> Response {
             // The connection breaks off, so that nobody takes what was sent for all of it.
             Err(error) => {
                 tracing::warn!(%error, "a query failed in the midst of its answer");
+                // What was sent so far goes out first: with the error the connection drops what it still holds.
+                tokio::task::yield_now().await;
                 Some((Err(error), None))
             }
         }
