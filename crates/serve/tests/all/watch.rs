@@ -49,6 +49,7 @@ async fn a_disk_that_takes_no_files_is_told_and_heals() {
     let blocked = world.folder.path().join("parquet");
     std::fs::write(&blocked, "").unwrap();
     world.trade(&spot("BTC", "USDT"), 1);
+    running.acked().wait_for(|acked| acked.kept > 0).await.unwrap();
     let control = running.control();
     let sealing = tokio::spawn(async move { control.seal().await });
     let told = async |status: &str| world.get("/api/v1/health").await.1["status"] == status;
