@@ -114,7 +114,7 @@ impl Writer {
         if let Some(dir) = path.parent() {
             manifest.make_folder(dir).map_err(failed)?;
         }
-        let file = files.create(&part).map_err(failed)?;
+        let file = files.create(&part).inspect_err(|_| manifest.forget_folders()).map_err(failed)?;
         let options = ArrowWriterOptions::new()
             .with_properties(properties(table, level).map_err(|e| failed(to_io(e)))?)
             .with_skip_arrow_metadata(true);

@@ -218,13 +218,22 @@ impl Manifest {
         };
         self.make_folder(parent)?;
         match self.files.create_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) => {
+                self.forget_folders();
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         // One that is there already may be left by a process that came no further.
         self.files.sync_names(parent)?;
         known().insert(folder.to_owned());
         Ok(())
+    }
+
+    /// Looks again for folders that were there: somebody may have taken them away.
+    pub fn forget_folders(&self) {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Deletes a folder where nothing is in it.
