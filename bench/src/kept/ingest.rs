@@ -19,6 +19,8 @@ use tokio::sync::watch;
 const STEPS: u64 = 8_200_000;
 /// So many events wait at most to be safe; with more the store would say that it lost some.
 const AHEAD: u64 = 100_000;
+/// Events a second, and steps, where they come at a pace.
+const PACE: (u64, u64) = (500_000, 2_000_000);
 /// How many events the live route brings at least.
 const LIVE_EVENTS: u64 = 4_000_000;
 
@@ -113,6 +115,26 @@ pub async fn made(config: &Config, out: &mut String) -> Result<(f64, f64)> {
     measured.running.control().seal().await;
     measured.running.stop().await;
     Ok(latest)
+}
+
+/// A made day at a pace.
+pub async fn paced(config: &Config, out: &mut String) -> Result<()> {
+    let (mut measured, _) = Measured::begin(config, START)?;
+    let (pace, steps) = PACE;
+    for event in World::new(steps) {
+        while measured.behind() {
+            tokio::task::yield_now().await;
+        }
+        let due = measured.begun + Duration::from_micros(measured.count * 1_000_000 / pace);
+        if due > Instant::now() {
+            tokio::time::sleep_until(due.into()).await;
+        }
+        let at = event.stamp.ts_recv;
+        measured.publish(event, at, steps * 17 / 8);
+    }
+    measured.end(&format!("made events, {pace} a second"), out).await?;
+    measured.running.stop().await;
+    Ok(())
 }
 
 /// Frames through session, checks, books and bus to the log, again and again.

@@ -41,12 +41,14 @@ fn measure(sets: &[Set], out: &mut String) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     ingest::head(out)?;
     let latest = runtime.block_on(ingest::made(&config, out))?;
+    let config = Config { dir: root.path().join("paced"), ..Config::default() };
+    runtime.block_on(ingest::paced(&config, out))?;
     if let Some(set) = sets.iter().max_by_key(|set| set.frames) {
         let config = Config { dir: root.path().join("live"), ..Config::default() };
         runtime.block_on(ingest::live(&config, set, out))?;
     }
     let begun = Instant::now();
-    let (store, _) = Store::open(config)?;
+    let (store, _) = Store::open(Config { dir: dir.clone(), ..Config::default() })?;
     store.compact(|_| {})?;
     let took = begun.elapsed().as_secs_f64();
     let reader = Reader::open(&dir)?;
@@ -90,8 +92,15 @@ fn questions(reader: &Reader, dir: &Path, out: &mut String) -> Result<()> {
         }
         Ok(vec![rows as f64, bids, prices])
     })?;
+    let (from, to) = (Ts(START.0 + 6 * HOUR_NS), Ts(START.0 + 12 * HOUR_NS));
     ours.ask("scan", &[(); ROUNDS], |()| {
-        let (from, to) = (Ts(START.0 + 6 * HOUR_NS), Ts(START.0 + 12 * HOUR_NS));
+        let mut rows = 0;
+        for batch in reader.scan(Query { from, to, ..of(Table::Trades) }, &[])? {
+            rows += batch?.num_rows();
+        }
+        Ok(vec![rows as f64])
+    })?;
+    ours.ask("events", &[(); ROUNDS], |()| {
         let mut rows = 0_u64;
         for published in reader.range(Query { from, to, ..of(Table::Trades) })? {
             rows += u64::from(matches!(published?.event.body, Body::Trade(_)));

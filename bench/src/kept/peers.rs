@@ -10,10 +10,11 @@ use std::process::Command;
 use std::time::Instant;
 
 /// The questions, in words.
-const QUESTIONS: [(&str, &str); 5] = [
+const QUESTIONS: [(&str, &str); 6] = [
     ("bars", "1-minute bars of all trades of an instrument"),
     ("asof", "as-of join of its trades and quotes"),
     ("scan", "6 h of its trades, all columns"),
+    ("events", "the same as events of the model"),
     ("latest", "its newest trade"),
     ("book", "its book at an instant"),
 ];
@@ -70,25 +71,16 @@ impl Answers {
         for (ours, p99) in &self.0 {
             let what = QUESTIONS.iter().find(|(what, _)| *what == ours.what).map_or("", |(_, words)| words);
             let of: Vec<&Answer> = theirs.iter().filter(|answer| answer.what == ours.what).collect();
-            let cells: Vec<String> =
-                of.iter().map(|answer| format!("{:.2} | ", answer.seconds * 1e3)).collect();
+            write!(out, "| {what} | {:.2} | {:.2} | ", ours.seconds * 1e3, p99 * 1e3)?;
+            if of.is_empty() {
+                writeln!(out, "{}- | - |", "- | ".repeat(names.len()))?;
+                continue;
+            }
+            let cells = of.iter().map(|answer| format!("{:.2} | ", answer.seconds * 1e3));
             let best = of.iter().map(|answer| answer.seconds).fold(f64::NAN, f64::min);
             let equal = of.iter().all(|answer| near(&answer.numbers, &ours.numbers));
-            writeln!(
-                out,
-                "| {what} | {:.2} | {:.2} | {}{:.2} | {} |",
-                ours.seconds * 1e3,
-                p99 * 1e3,
-                cells.concat(),
-                ours.seconds / best,
-                if of.is_empty() {
-                    "-"
-                } else if equal {
-                    "equal"
-                } else {
-                    "differ"
-                }
-            )?;
+            let equal = if equal { "equal" } else { "differ" };
+            writeln!(out, "{}{:.2} | {equal} |", cells.collect::<String>(), ours.seconds / best)?;
         }
         writeln!(out, "\nMedians of {ROUNDS} rounds; of the last two questions of 100, the others' of 10.")?;
         Ok(())

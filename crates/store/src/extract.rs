@@ -2,10 +2,11 @@
 
 use crate::file::{QUICK, properties};
 use crate::reader::{Query, Reader};
-use crate::seal::BATCH_ROWS;
-use crate::table::{Definitions, Rows, Table};
+use crate::table::{InRows, Table};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::UInt64Type;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use bus::Published;
@@ -34,7 +35,7 @@ fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
 
 impl Reader {
     /// Writes the rows of one table, in the order of the bus, while they are read; at most so many events. The columns are
-    /// those of the files. It gives how many events were written.
+    /// those of the files but for `definition`. It gives how many events were written.
     ///
     /// # Errors
     /// [`Error`] where something does not read, or `out` takes nothing more.
@@ -46,12 +47,17 @@ impl Reader {
         out: impl Write + Send,
     ) -> Result<u64> {
         let Some(table) = query.tables.first().copied() else { return Ok(0) };
-        let range = self.range(Query { tables: vec![table], ..query })?;
-        let range = range.take(usize::try_from(events_max).unwrap_or(usize::MAX));
-        let mut count = 0;
-        let batches = Batches::new(table, range.inspect(|_| count += 1));
-        write(form, table, &table.schema(), batches, out)?;
-        Ok(count)
+        let scan = self.scan(query, &[])?;
+        let (schema, mut count) = (scan.schema(), Count { events: 0, last: None });
+        let batches = scan.map_while(|batch| match batch {
+            Ok(batch) => {
+                let batch = count.take(&batch, events_max);
+                (batch.num_rows() > 0).then_some(Ok(batch))
+            }
+            Err(error) => Some(Err(error)),
+        });
+        write(form, table, &schema, batches, out)?;
+        Ok(count.events)
     }
 
     /// Writes trades with their quotes while they are read, in the order of time; at most about so many. The columns are
@@ -83,10 +89,36 @@ impl Reader {
     /// [`Error`] where log or catalogue does not read.
     pub(crate) fn fresh_stream(table: Table, fresh: &[Arc<Published>]) -> Result<Vec<u8>> {
         let mut writer = StreamWriter::try_new(Vec::new(), &table.schema()).map_err(other)?;
-        for batch in Batches::new(table, fresh.iter().map(|published| Ok(Arc::clone(published)))) {
+        for batch in InRows::new(table, fresh.iter().map(|published| Ok(Arc::clone(published)))) {
             writer.write(&batch?).map_err(other)?;
         }
         writer.into_inner().map_err(other)
+    }
+}
+
+/// Counts the events that rows are of.
+struct Count {
+    events: u64,
+    last: Option<(u64, u64)>,
+}
+
+impl Count {
+    /// The rows of the first events, at most so many with those of before.
+    fn take(&mut self, batch: &RecordBatch, events_max: u64) -> RecordBatch {
+        let number = |name| batch.column_by_name(name).and_then(|it| it.as_primitive_opt::<UInt64Type>());
+        let (Some(epochs), Some(numbers)) = (number("epoch"), number("number")) else {
+            return batch.slice(0, 0);
+        };
+        for (row, cursor) in epochs.values().iter().copied().zip(numbers.values().iter().copied()).enumerate()
+        {
+            if self.last != Some(cursor) {
+                if self.events == events_max {
+                    return batch.slice(0, row);
+                }
+                (self.events, self.last) = (self.events + 1, Some(cursor));
+            }
+        }
+        batch.clone()
     }
 }
 
@@ -114,35 +146,5 @@ fn write(
             batches.try_for_each(|batch| writer.write(&batch?).map_err(other))?;
             writer.close().map(drop).map_err(other)
         }
-    }
-}
-
-/// Events as batches of rows.
-struct Batches<I> {
-    table: Table,
-    events: I,
-    definitions: Definitions,
-}
-
-impl<I: Iterator<Item = Result<Arc<Published>>>> Batches<I> {
-    fn new(table: Table, events: I) -> Self {
-        Self { table, events, definitions: Definitions::default() }
-    }
-}
-
-impl<I: Iterator<Item = Result<Arc<Published>>>> Iterator for Batches<I> {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut rows = Rows::new(self.table);
-        while rows.len() < BATCH_ROWS
-            && let Some(published) = self.events.next()
-        {
-            match published {
-                Ok(published) => rows.push(&published, &mut self.definitions),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        (rows.len() > 0).then(|| Ok(rows.finish()))
     }
 }

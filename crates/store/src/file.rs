@@ -5,6 +5,7 @@
 //! (`qingxi.version`). Parquet has no checksum that is always there, so the manifest keeps a CRC-32 of each 64 KiB of a
 //! file; what is read of a file is held against it first.
 
+mod batches;
 mod checked;
 
 use crate::code::Code as _;
@@ -12,15 +13,15 @@ use crate::disk::{Files, Handle};
 use crate::manifest::Manifest;
 use crate::table::{COMMON, Definitions, Table, Type};
 use crate::{Error, Result};
-use arrow_array::{RecordBatch, new_null_array};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::{ArrayRef, RecordBatch};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+pub(crate) use batches::Batches;
+use batches::constant;
 use checked::Checked;
 use model::Ts;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
@@ -321,27 +322,28 @@ impl Opened {
         let all = self.metadata.schema();
         let columns: Vec<usize> =
             columns.map_or_else(|| (0..all.fields().len()).collect(), <[usize]>::to_vec);
-        let nulls: Vec<bool> = columns.iter().map(|column| self.has_only_nulls(*column, &groups)).collect();
+        let constants: Vec<_> = columns.iter().map(|column| self.constant(*column, &groups)).collect();
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
-        let read = columns.iter().zip(&nulls).filter(|(_, nulls)| !**nulls).map(|(column, _)| *column);
+        let read = columns.iter().zip(&constants).filter(|(_, one)| one.is_none()).map(|(column, _)| *column);
         let mask = ProjectionMask::roots(reader.parquet_schema(), read);
         let reader = reader
             .with_batch_size(batch_rows)
             .with_row_groups(groups)
             .with_row_selection(selection)
             .with_projection(mask);
-        Ok(Batches { reader: reader.build()?, schema: all.project(&columns)?.into(), nulls })
+        Ok(Batches::new(reader.build()?, all.project(&columns)?.into(), constants))
     }
 
-    /// Whether a column has no value in some row groups, as the statistics say.
-    fn has_only_nulls(&self, column: usize, groups: &[usize]) -> bool {
-        let nulls = |group: &usize| {
+    /// The only value of a column in some row groups, where the statistics say that there is one.
+    fn constant(&self, column: usize, groups: &[usize]) -> Option<ArrayRef> {
+        let of = self.metadata.schema().fields().get(column)?.data_type();
+        let mut values = groups.iter().map(|group| {
             let group = self.metadata.metadata().row_groups().get(*group)?;
-            let nulls = group.columns().get(column)?.statistics()?.null_count_opt()?;
-            Some(nulls == group.num_rows().unsigned_abs())
-        };
-        groups.iter().all(|group| nulls(group) == Some(true))
+            constant(group.column(column).statistics()?, group.num_rows().unsigned_abs(), of)
+        });
+        let first = values.next()??;
+        values.all(|value| value.as_ref() == Some(&first)).then_some(first)
     }
 
     /// Those of the rows that may have happened in a time, by what the index says of each page.
@@ -406,36 +408,6 @@ impl Opened {
     /// What does not hold, or why it cannot be read.
     pub fn check(&self) -> io::Result<()> {
         self.file.check()
-    }
-}
-
-/// Rows that are read. A column of nulls is made: to read one of text takes longer than to read one of values.
-pub(crate) struct Batches {
-    reader: ParquetRecordBatchReader,
-    schema: SchemaRef,
-    /// Of each column, whether it is made.
-    nulls: Vec<bool>,
-}
-
-impl Iterator for Batches {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.reader.next()? {
-            Ok(batch) => batch,
-            Err(error) => return Some(Err(error)),
-        };
-        let (rows, mut read) = (batch.num_rows(), batch.columns().iter());
-        let fields = self.schema.fields().iter().zip(&self.nulls);
-        let columns = fields.map(|(field, nulls)| match read.as_slice() {
-            [first, ..] if !nulls => {
-                let first = Arc::clone(first);
-                read.next();
-                first
-            }
-            _ => new_null_array(field.data_type(), rows),
-        });
-        Some(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect()))
     }
 }
 

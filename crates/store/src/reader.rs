@@ -7,12 +7,15 @@ mod inputs;
 mod instruments;
 mod joined;
 mod lane;
+mod piece;
 mod range;
+mod scan;
 mod timeline;
 
 pub use book::BookAt;
 pub use joined::Joined;
 pub use range::Range;
+pub use scan::Scan;
 pub use timeline::Timeline;
 
 use crate::archive::words;
@@ -101,10 +104,10 @@ pub struct Reader {
     folded: Arc<Mutex<Folded>>,
 }
 
-/// The ledger up to a cursor, of what was sealed so far.
+/// The ledger up to a cursor, with the catalogue as it was then.
 #[derive(Clone, Debug, Default)]
 struct Folded {
-    sealed: Sealed,
+    generation: u64,
     last: Option<Cursor>,
     ledger: Option<Ledger>,
 }
@@ -317,7 +320,7 @@ impl Reader {
         loop {
             let (state, fresh) = self.fresh(|_| true, &Table::ALL, &[])?;
             let folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let (mut ledger, last) = match folded.ledger.filter(|_| folded.sealed == state.sealed) {
+            let (mut ledger, last) = match folded.ledger.filter(|_| folded.generation == state.generation) {
                 Some(ledger) => (ledger, folded.last),
                 None => (self.manifest.ledger()?, None),
             };
@@ -325,14 +328,14 @@ impl Reader {
             if self.shelf.is_none() {
                 self.manifest.refresh()?;
             }
-            if self.manifest.state().sealed != state.sealed {
+            if self.manifest.state().generation != state.generation {
                 continue;
             }
             for published in fresh.iter().filter(|published| Some(published.cursor) > last) {
                 ledger.on(published);
             }
             let last = fresh.last().map(|published| published.cursor).max(last);
-            let folded = Folded { sealed: state.sealed, last, ledger: Some(ledger.clone()) };
+            let folded = Folded { generation: state.generation, last, ledger: Some(ledger.clone()) };
             *self.folded.lock().unwrap_or_else(PoisonError::into_inner) = folded;
             // What became final, or was repaired, since it was sealed; the latter replaces what is kept of it.
             let newer = ledger.drain();

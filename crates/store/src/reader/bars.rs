@@ -2,29 +2,24 @@
 
 use super::Reader;
 use super::ahead::Ahead;
-use super::lane::{Lane, by_channel};
-use crate::manifest::{FileMeta, Run};
+use super::lane::{Lane, by_channel, moments};
+use super::piece::{Decoded, Piece};
 use crate::table::{Definitions, Table, mantissas};
 use crate::{Error, Result, when};
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Float64Type, Int32Type, TimestampNanosecondType, UInt16Type, UInt32Type};
+use arrow_array::types::{Float64Type, Int32Type, UInt32Type};
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use bus::Published;
 use hashbrown::HashMap;
 use model::{
-    Bar, Body, Channel, Decimal, Flags, Instrument, InstrumentId, Scale, Trade, Ts, ashare, parse_mantissa,
+    Bar, Body, Channel, Decimal, Instrument, InstrumentId, Scale, Trade, Ts, ashare, parse_mantissa,
 };
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What is read of a trade; of a file by one channel not by which.
 const COLUMNS: [&str; 9] =
     ["channel", "flags", "ts_event", "ts_recv", "definition", "price", "quantity", "count", "exact"];
-/// How many rows are decoded at once.
-const PIECE_ROWS: u64 = 1 << 16;
 /// Trades of the calls of the Chinese stock exchanges, and what is told late of them, belong to bars that begin or end as
 /// far from them as the break at noon is long.
 const SHARES_NS: i64 = 2 * 3_600_000_000_000;
@@ -70,11 +65,17 @@ impl Reader {
         for (file, run) in &lane.runs {
             making.latest = making.latest.max(run.to);
             if run.to >= first && run.from < last {
-                self.pieces(file, run, length, from..to, &mut pieces)?;
+                pieces.extend(Piece::of(file, run));
             }
         }
         let reader = self.clone();
-        for decoded in Ahead::new(pieces, move |piece| reader.decode(piece)) {
+        let decode = move |piece: &Piece| {
+            piece.decode(&reader, &places(piece), |definitions| {
+                let shares = definitions.iter().any(|it| it.id == instrument && ashare::code(it).is_some());
+                if shares { first..last } else { from..Ts(to.0.saturating_add(length)) }
+            })
+        };
+        for decoded in Ahead::new(pieces, decode) {
             making.piece(&decoded?)?;
         }
         for published in &lane.fresh {
@@ -86,61 +87,6 @@ impl Reader {
         }
         Ok(making.finish())
     }
-
-    /// The rows of a run whose trades may belong to bars of a time, in pieces.
-    fn pieces(
-        &self,
-        file: &Arc<FileMeta>,
-        run: &Run,
-        length: i64,
-        time: Range<Ts>,
-        pieces: &mut Vec<Piece>,
-    ) -> Result<()> {
-        let opened = self.file(file)?;
-        let shares =
-            opened.definitions.iter().any(|it| it.id == run.instrument && ashare::code(it).is_some());
-        let wider = if shares { SHARES_NS } else { 0 };
-        let from = Ts(time.start.0.saturating_sub(wider));
-        let to = Ts(time.end.0.saturating_add(length).saturating_add(wider));
-        let one_channel = run.is_of_one_channel();
-        for range in opened.rows_between(run.start..run.start + run.rows, from, to) {
-            let mut start = range.start;
-            while start < range.end {
-                let rows = start..range.end.min(start + PIECE_ROWS);
-                start = rows.end;
-                pieces.push(Piece { file: Arc::clone(file), rows, one_channel });
-            }
-        }
-        Ok(())
-    }
-
-    fn decode(&self, piece: &Piece) -> Result<Decoded> {
-        let opened = self.file(&piece.file)?;
-        let path = self.manifest.dir().join(&*piece.file.path);
-        let names = COLUMNS.iter().filter(|name| !(piece.one_channel && **name == "channel"));
-        let places: Vec<usize> = names.filter_map(|name| Table::Trades.place(name)).collect();
-        let rows = usize::try_from(PIECE_ROWS).unwrap_or(usize::MAX);
-        let batches = opened.cells([piece.rows.clone()], rows, Some(&places));
-        match batches.and_then(|batches| Ok(batches.collect::<Result<_, _>>()?)) {
-            Ok(batches) => Ok(Decoded { path, batches, definitions: opened.definitions }),
-            Err(error) => Err(Error::Damaged { path, what: error.to_string() }),
-        }
-    }
-}
-
-/// Rows of a file.
-struct Piece {
-    file: Arc<FileMeta>,
-    rows: Range<u64>,
-    /// Whether all of them came by one channel.
-    one_channel: bool,
-}
-
-/// Trades of a file, as columns.
-struct Decoded {
-    path: PathBuf,
-    batches: Vec<RecordBatch>,
-    definitions: Arc<Definitions>,
 }
 
 /// A bar while it is made, of trades at the same scales.
@@ -191,6 +137,12 @@ impl Part {
         self.turnover = self.turnover.and_then(|sum| sum.checked_add(money));
         self.trades += u64::from(count);
     }
+}
+
+/// Those of [`COLUMNS`] that are read of a piece.
+fn places(piece: &Piece) -> Vec<usize> {
+    let names = COLUMNS.iter().filter(|name| !(piece.one_channel && **name == "channel"));
+    names.filter_map(|name| Table::Trades.place(name)).collect()
 }
 
 /// The scales of prices and quantities.
@@ -277,24 +229,13 @@ impl Making {
             Some(channels) => Some(by_channel(channels, self.channel)?),
             None => None,
         };
-        let flags = column("flags")?.as_primitive_opt::<UInt16Type>()?.values();
-        let told = column("ts_event")?.as_primitive_opt::<TimestampNanosecondType>()?;
-        let ours = column("ts_recv")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
         let definition = column("definition")?.as_primitive_opt::<UInt32Type>()?.values();
         let prices = column("price")?.as_primitive_opt::<Float64Type>()?.values();
         let quantities = column("quantity")?.as_primitive_opt::<Float64Type>()?.values();
         let counts = column("count")?.as_primitive_opt::<UInt32Type>()?.values();
         let exact = column("exact")?;
         let mut at = std::mem::take(&mut self.at);
-        at.clear();
-        at.extend(told.values());
-        let believed =
-            |row: usize, flags: u16| told.is_valid(row) && !Flags::from_bits(flags).has(Flags::BAD_TIME);
-        for (row, ((at, flags), ours)) in at.iter_mut().zip(flags).zip(ours).enumerate() {
-            if !believed(row, *flags) {
-                *at = *ours;
-            }
-        }
+        moments(batch, &mut at)?;
         let (mut px, mut qty) = (std::mem::take(&mut self.px), std::mem::take(&mut self.qty));
         let mut start = 0;
         while let Some(place) = definition.get(start) {

@@ -2,6 +2,7 @@
 
 use super::ahead::Ahead;
 use super::lane::{Lane, Timed};
+use super::scan::OF_FILE;
 use super::{Query, Reader};
 use crate::table::Table;
 use crate::{Error, Result};
@@ -17,8 +18,6 @@ use std::sync::Arc;
 const PIECE_ROWS: u64 = 1 << 16;
 /// What stands beside a trade of its quote; of a file's columns.
 const OF_QUOTE: [&str; 5] = ["bid_price", "bid_quantity", "ask_price", "ask_quantity", "exact"];
-/// The columns of trades that mean nothing outside of their file.
-const OF_FILE: &str = "definition";
 
 /// Trades with quotes, in the order of time.
 pub struct Joined {

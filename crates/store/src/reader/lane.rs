@@ -206,23 +206,17 @@ impl Lane {
             }
             _ => None,
         };
-        let flags = column("flags")?.as_primitive_opt::<UInt16Type>()?.values();
-        let told = column("ts_event")?.as_primitive_opt::<TimestampNanosecondType>()?;
-        let heard = column("ts_recv")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
-        let before = found.at.len();
-        let mut wanted = Vec::with_capacity(batch.num_rows());
-        for (row, (flags, heard)) in flags.iter().zip(heard).enumerate() {
-            let believed = told.is_valid(row) && !Flags::from_bits(*flags).has(Flags::BAD_TIME);
-            let at = if believed { told.value(row) } else { *heard };
-            let keep = time.start.0 <= at
+        let mut at = Vec::new();
+        moments(batch, &mut at)?;
+        let wanted = |row: usize, at: i64| {
+            time.start.0 <= at
                 && at < time.end.0
                 && by.get(row).is_none_or(|by| *by)
-                && known.is_none_or(|(known, at)| known.get(row).is_some_and(|known| *known <= at));
-            wanted.push(keep);
-            if keep {
-                found.at.push(at);
-            }
-        }
+                && known.is_none_or(|(known, at)| known.get(row).is_some_and(|known| *known <= at))
+        };
+        let wanted: Vec<bool> = at.iter().enumerate().map(|(row, at)| wanted(row, *at)).collect();
+        let before = found.at.len();
+        found.at.extend(at.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(at, _)| at));
         let all = self.table.columns();
         let arrays = columns.iter().map(|place| Some(Arc::clone(column(&all.get(*place)?.name)?)));
         let mut arrays: Vec<ArrayRef> = arrays.collect::<Option<_>>()?;
@@ -235,6 +229,22 @@ impl Lane {
         found.batches.push(arrays);
         Some(())
     }
+}
+
+/// When each row happened, by [`when`]; `None` where the columns are others.
+pub(super) fn moments(batch: &RecordBatch, at: &mut Vec<i64>) -> Option<()> {
+    let column = |name: &str| batch.column_by_name(name);
+    let flags = column("flags")?.as_primitive_opt::<UInt16Type>()?.values();
+    let told = column("ts_event")?.as_primitive_opt::<TimestampNanosecondType>()?;
+    let heard = column("ts_recv")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
+    at.clear();
+    at.extend(told.values());
+    for (row, ((at, flags), heard)) in at.iter_mut().zip(flags).zip(heard).enumerate() {
+        if told.is_null(row) || Flags::from_bits(*flags).has(Flags::BAD_TIME) {
+            *at = *heard;
+        }
+    }
+    Some(())
 }
 
 /// Which rows came by a channel; `None` where the column is another.

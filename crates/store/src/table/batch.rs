@@ -3,10 +3,14 @@
 use super::cell::{Eye, Pen, Read, Values};
 use super::record::{Cell, Record as _};
 use super::{COMMON, Definitions, Form, Table, put_body, take_body};
+use crate::Result;
 use arrow_array::{ArrayRef, RecordBatch};
 use bus::{Cursor, Published};
 use model::{Channel, Event, Flags, Instrument, Stamp, Ts};
 use std::sync::Arc;
+
+/// About how many rows events are made into at once.
+const IN_ROWS: usize = 8_192;
 
 /// Collects rows of one table.
 pub(crate) struct Rows {
@@ -94,6 +98,36 @@ impl Rows {
     }
 }
 
+/// Events of one table as batches of rows.
+pub(crate) struct InRows<I> {
+    table: Table,
+    events: I,
+    definitions: Definitions,
+}
+
+impl<I: Iterator<Item = Result<Arc<Published>>>> InRows<I> {
+    pub fn new(table: Table, events: I) -> Self {
+        Self { table, events, definitions: Definitions::default() }
+    }
+}
+
+impl<I: Iterator<Item = Result<Arc<Published>>>> Iterator for InRows<I> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut rows = Rows::new(self.table);
+        while rows.len() < IN_ROWS
+            && let Some(published) = self.events.next()
+        {
+            match published {
+                Ok(published) => rows.push(&published, &mut self.definitions),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        (rows.len() > 0).then(|| Ok(rows.finish()))
+    }
+}
+
 fn exact_text(head: &[(String, String)], item: Vec<(String, String)>) -> Option<String> {
     if head.is_empty() && item.is_empty() {
         return None;
@@ -163,7 +197,7 @@ impl Reading {
     }
 
     /// The event that stands in these rows.
-    pub fn event(&self, from: usize, to: usize) -> Result<Published, Unreadable> {
+    pub fn event(&self, from: usize, to: usize) -> std::result::Result<Published, Unreadable> {
         self.published(from, to).ok_or(Unreadable { row: from })
     }
 

@@ -14,7 +14,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::{Reading, Rows};
+pub(crate) use batch::{InRows, Reading, Rows};
 pub(crate) use cell::{Column, Type};
 pub(crate) use number::mantissas;
 

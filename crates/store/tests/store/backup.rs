@@ -1,6 +1,6 @@
 //! Backups of a folder in use, and folders made of them again.
 
-use crate::files::{EPOCH, all, compact, everything, made, parquet, read, run, small};
+use crate::files::{EPOCH, all, compact, everything, files_of, made, parquet, read, run, small};
 use bus::{Cursor, Published};
 use model::Ts;
 use std::fs;
@@ -12,19 +12,6 @@ fn quiet(_: u64, _: u64) {}
 
 fn bytes_of(dir: &Path) -> u64 {
     files_of(dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum()
-}
-
-fn files_of(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
-    files.sort();
-    files
 }
 
 fn until(events: &[Published], at: Ts) -> Vec<Published> {

@@ -1,6 +1,6 @@
 //! Files of days that are over in a place elsewhere: a folder.
 
-use crate::files::{EPOCH, all, compact, everything, made, parquet, read, run, small, walk};
+use crate::files::{EPOCH, all, compact, everything, files_of, made, parquet, read, run, small, walk};
 use bus::{Bus, Cursor, Published};
 use metrics::{Level, Metrics};
 use model::Ts;
@@ -37,17 +37,9 @@ pub async fn three_days(config: &Config) -> Vec<Published> {
     events
 }
 
-pub fn files_of(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
+pub fn objects(dir: &Path) -> Vec<PathBuf> {
+    let mut files = files_of(dir);
     files.retain(|path| path.extension().is_some_and(|it| it == "parquet"));
-    files.sort();
     files
 }
 
@@ -72,7 +64,7 @@ async fn what_stands_in_the_cold_tier_is_read_as_what_stands_here() {
     let reader = Reader::open(dir.path()).unwrap();
     let cold = reader.cold();
     assert!(cold.files > 4 && cold.cached_files == 0, "{cold:?}");
-    assert_eq!(files_of(place.path()).len() as u64, cold.files);
+    assert_eq!(objects(place.path()).len() as u64, cold.files);
     assert_eq!(read(&reader, everything()), events, "log, files and the cold tier");
     walk(&reader, &events, "by another process");
     let before = coverage(&reader);
@@ -161,7 +153,7 @@ async fn a_kill_at_any_step_loses_nothing_and_doubles_nothing() {
     assert_eq!(Reader::open(dir.path()).unwrap().cold().cached_files, 0);
     assert!(steps.iter().any(|step| matches!(step, ColdStep::Kept { .. })), "{steps:?}");
     let reader = Reader::open(dir.path()).unwrap();
-    assert_eq!(files_of(place.path()).len() as u64, reader.cold().files, "each object once");
+    assert_eq!(objects(place.path()).len() as u64, reader.cold().files, "each object once");
 }
 
 #[tokio::test]
@@ -170,7 +162,7 @@ async fn a_flipped_byte_in_the_cold_tier_is_named_and_never_a_wrong_answer() {
     let config = into(&small(dir.path()), place.path());
     let events = three_days(&config).await;
     let mut luck = fastrand::Rng::with_seed(4);
-    for object in files_of(place.path()).into_iter().step_by(3) {
+    for object in objects(place.path()).into_iter().step_by(3) {
         let whole = fs::read(&object).unwrap();
         let name = object.file_name().unwrap().to_str().unwrap();
         let mut flipped = whole.clone();
@@ -200,7 +192,7 @@ async fn what_came_otherwise_than_it_was_sent_is_sent_again() {
     let events = three_days(&small(dir.path())).await;
     compact(&small(dir.path()));
     let sent = std::iter::from_fn(|| one_step(&config)).find(|step| matches!(step, ColdStep::Sent { .. }));
-    let object = files_of(place.path()).pop().unwrap();
+    let object = objects(place.path()).pop().unwrap();
     let whole = fs::read(&object).unwrap();
     let mut bytes = whole.clone();
     bytes[whole.len() / 2] ^= 4;
@@ -233,7 +225,7 @@ async fn a_damaged_file_does_not_go_there_and_holds_up_no_other() {
     let (path, why) = ill.unwrap();
     assert!(path.ends_with(name) && why.contains("checksum"), "{why}");
     let cold = Reader::open(dir.path()).unwrap().cold();
-    assert!(bad.exists() && cold.files > 4 && files_of(place.path()).len() as u64 == cold.files);
+    assert!(bad.exists() && cold.files > 4 && objects(place.path()).len() as u64 == cold.files);
 }
 
 #[tokio::test]
@@ -278,7 +270,7 @@ async fn what_has_a_cold_copy_goes_before_anything_is_lost_and_old_objects_go_wi
     config.keep_hours.insert("default".to_owned(), 30);
     compact(&config);
     let reader = Reader::open(dir.path()).unwrap();
-    assert_eq!(files_of(place.path()).len() as u64, reader.cold().files);
+    assert_eq!(objects(place.path()).len() as u64, reader.cold().files);
     let left = read(&reader, everything());
     assert!(!left.is_empty() && left.iter().all(|it| it.cursor.epoch > EPOCH), "the first day is gone");
 }
@@ -302,7 +294,7 @@ async fn a_cold_tier_that_is_away_is_told_and_heals_by_itself() {
     let (store, _) = Store::open(config.clone()).unwrap();
     let Err(Error::Cold { source, .. }) = store.compact(|_| ()) else { panic!() };
     assert!(source.to_string().contains("not mounted"), "{source}");
-    assert_eq!(files_of(&place).len(), 0, "nothing is written beside it");
+    assert_eq!(objects(&place).len(), 0, "nothing is written beside it");
     let later = read(
         &Reader::open(dir.path()).unwrap(),
         store::Query { from: Ts::from_ms((EPOCH + 3 * DAY_MS) as i64), ..everything() },
@@ -372,7 +364,7 @@ async fn late_rows_of_a_cold_day_get_a_file_of_their_own() {
     let (dir, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let config = into(&small(dir.path()), place.path());
     let mut events = three_days(&config).await;
-    let before = files_of(place.path());
+    let before = objects(place.path());
     let epoch = EPOCH + 5 * DAY_MS;
     let (store, _) = Store::open(config.clone()).unwrap();
     let bus = Arc::new(Bus::new(bus::Config::default(), Ts::from_ms(epoch as i64)));
@@ -387,7 +379,7 @@ async fn late_rows_of_a_cold_day_get_a_file_of_their_own() {
     running.acked().wait_for(|acked| acked.cursor == Some(Cursor { epoch, number: 400 })).await.unwrap();
     running.stop().await;
     compact(&config);
-    let after = files_of(place.path());
+    let after = objects(place.path());
     assert!(before.iter().all(|object| after.contains(object)) && after.len() > before.len());
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(read(&reader, everything()), events);
@@ -455,10 +447,10 @@ async fn without_a_url_what_was_brought_away_is_still_read_and_another_url_gets_
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut config = into(&small(dir.path()), place.path());
     let events = three_days(&config).await;
-    let objects = files_of(place.path()).len();
+    let before = objects(place.path()).len();
     compact(&small(dir.path()));
     assert_eq!(read(&Reader::open(dir.path()).unwrap(), everything()), events);
-    assert_eq!(files_of(place.path()).len(), objects, "nothing more goes there");
+    assert_eq!(objects(place.path()).len(), before, "nothing more goes there");
     config.cold.cache_bytes = u64::MAX;
     compact(&config);
     assert_eq!(read(&Reader::open(dir.path()).unwrap(), everything()), events);
@@ -466,5 +458,5 @@ async fn without_a_url_what_was_brought_away_is_still_read_and_another_url_gets_
     moved.cold.cache_bytes = 0;
     compact(&moved);
     assert_eq!(read(&Reader::open(dir.path()).unwrap(), everything()), events);
-    assert_eq!(files_of(other.path()).len() as u64, Reader::open(dir.path()).unwrap().cold().files);
+    assert_eq!(objects(other.path()).len() as u64, Reader::open(dir.path()).unwrap().cold().files);
 }

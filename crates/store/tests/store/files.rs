@@ -61,9 +61,10 @@ pub fn compact(config: &Config) -> Vec<Step> {
     steps
 }
 
-pub fn parquet(dir: &Path) -> Vec<PathBuf> {
+/// Every file below a folder, by name.
+pub fn files_of(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut folders = vec![dir.join("parquet")];
+    let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -72,6 +73,10 @@ pub fn parquet(dir: &Path) -> Vec<PathBuf> {
     }
     files.sort();
     files
+}
+
+pub fn parquet(dir: &Path) -> Vec<PathBuf> {
+    files_of(&dir.join("parquet"))
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod files;
 mod fill;
 mod joined;
 mod power;
+mod scan;
 mod sim_disk;
 mod sql;
 mod world;
