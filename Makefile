@@ -48,8 +48,8 @@ day: ## 24 hours of a venue in virtual time through the whole store; SOURCE=okx
 soak: ## deterministic simulation; SEEDS=10000
 	cargo run --locked --release -p app -- soak --seeds $(SEEDS)
 
-crash: ## kill a process that keeps events at random instants; CRASHES=1000
-	CRASHES=$(CRASHES) cargo test --locked -p store -- --nocapture crash::
+crash: ## kill a process that keeps events at random instants, CRASHES=1000; and each operation on its disk, by each fault
+	CRASHES=$(CRASHES) FAULTS=all cargo test --locked -p store --test store -- --nocapture crash:: faults::
 
 docs: ## the documentation of all crates
 	cargo doc --locked --workspace --no-deps

@@ -22,6 +22,9 @@ pub struct Plan {
     pub faults: Faults,
     /// How long faults are injected, in virtual ms.
     pub faults_ms: u64,
+    /// After one that befalls a connection, the venue or the clock the next follows so long after it at least, and before so
+    /// long, in virtual ms.
+    pub strike_ms: (u64, u64),
     /// How many instruments each product lists.
     pub instruments: usize,
     /// Moves of the market in a second.
@@ -36,6 +39,7 @@ impl Default for Plan {
             seed: 1,
             faults: Faults::All,
             faults_ms: 60_000,
+            strike_ms: (2_000, 12_000),
             instruments: 2,
             moves_per_s: 60,
             connections: 1,

@@ -54,6 +54,8 @@ struct World<'a> {
     connects: Vec<Pace>,
     wake_at: Option<Ts>,
     faulty: bool,
+    /// As [`Plan::strike_ms`].
+    strike_ms: (u64, u64),
     /// Faults befall only one of the connections that carry the same.
     one_side: bool,
     /// How many names of connections each pump has.
@@ -154,6 +156,7 @@ impl<'a> World<'a> {
             connects: spec.endpoints.iter().map(|e| Pace::new(e.connects)).collect(),
             wake_at: None,
             faulty: false,
+            strike_ms: plan.strike_ms,
             one_side: plan.faults == Faults::OneSide,
             width: plan.connections + 1,
             wanted: wants.iter().map(|want| want.instrument.id).collect(),

@@ -24,8 +24,9 @@ pub struct Config {
     /// A new segment is begun when the one in hand has so many bytes, at most 1,073,741,824. Default 16,777,216
     /// (16 MiB).
     pub segment_bytes: u64,
-    /// Log and files together have at most so many bytes on this disk: first copies of what the cold tier has go, then the
-    /// oldest files are deleted, which is said. Default 10,737,418,240 (10 GiB).
+    /// Log and files together have at most so many bytes on this disk, those of `sweep_ms` that were merged among them: first
+    /// copies of what the cold tier has go, then the oldest files are deleted, which is said. The catalogue comes on top: a few
+    /// hundred bytes for each stretch of a lane. Default 10,737,418,240 (10 GiB).
     pub total_bytes_max: u64,
     /// While the disk is slow or refuses, so many bytes of events wait in memory. What comes beyond is lost, the oldest
     /// first; the exact range is kept in the log when the disk takes events again. Default 67,108,864 (64 MiB).
@@ -41,6 +42,9 @@ pub struct Config {
     /// For how many hours the rows of a table are kept, by the table's name (`book_deltas`); of tables that are not named,
     /// under `default`. A file goes when its newest row is older. Default empty: until `total_bytes_max` is reached.
     pub keep_hours: BTreeMap<String, u32>,
+    /// A file that was merged into another, or deleted, stays on the disk for so long, for those who read it, in ms. Default
+    /// 60,000.
+    pub sweep_ms: u64,
     /// After the disk has refused it is tried again after so long, in ms. Default 1,000.
     pub retry_ms: u64,
     /// Where files of days that are over go.
@@ -60,6 +64,7 @@ impl Default for Config {
             hot_bytes_max: 256 << 20,
             file_bytes: 256 << 20,
             keep_hours: BTreeMap::new(),
+            sweep_ms: 60_000,
             retry_ms: 1_000,
             cold: cold::Config::default(),
         }

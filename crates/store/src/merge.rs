@@ -46,6 +46,13 @@ pub(crate) struct Plan {
     level: u8,
 }
 
+impl Plan {
+    /// How many bytes the files have.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
 /// What is to be merged next; `over` says whether nothing more is awaited of a day whose newest file was made then. What
 /// stands in the cold tier stays as it is.
 pub(crate) fn plan(manifest: &Manifest, over: impl Fn(Date, Ts) -> bool) -> Option<Plan> {
@@ -78,7 +85,7 @@ pub(crate) fn merge(
     manifest: &Manifest,
     config: &Config,
     plan: Plan,
-) -> Result<(MergeReport, Vec<Box<str>>)> {
+) -> Result<(MergeReport, Vec<Arc<FileMeta>>)> {
     let Plan { mut files, level } = plan;
     // In the order of the bus, so that rows of an instrument stay in it.
     files.sort_by_key(|file| file.runs.iter().map(|run| run.first).min());
@@ -128,7 +135,7 @@ pub(crate) fn merge(
     report.bytes_written = out.done.iter().map(|file| file.bytes).sum();
     let remove = files.iter().map(|file| file.id).collect();
     manifest.commit(Change { add: out.done, remove, ..Change::default() })?;
-    Ok((report, files.iter().map(|file| file.path.clone()).collect()))
+    Ok((report, files))
 }
 
 /// A file that is read from its first row to its last.

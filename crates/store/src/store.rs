@@ -7,7 +7,7 @@ use crate::disk::{Disk, Files, Host, HostFiles};
 use crate::library::Library;
 use crate::log::{Entry, Log, Opened};
 use crate::manifest::{Change, FileMeta, Manifest, Note};
-use crate::merge::{self, MergeReport};
+use crate::merge::{self, MergeReport, Plan};
 use crate::reader::Reader;
 use crate::seal::{SealReport, seal};
 use crate::shelf::{Cleanup, Shelf};
@@ -18,7 +18,7 @@ use metrics::Metrics;
 use model::{Date, Ts};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -176,7 +176,11 @@ impl Store {
             Ok::<bool, Error>(done.is_some())
         };
         while next(&mut self.keeper, &|keeper| keeper.seal(to))? {}
-        while next(&mut self.keeper, &|keeper| keeper.merge(|_, _| true))? {}
+        let merge = |keeper: &mut Keeper| {
+            let plan = merge::plan(&keeper.manifest, |_, _| true);
+            plan.map(|plan| keeper.merge(plan)).transpose()
+        };
+        while next(&mut self.keeper, &merge)? {}
         let log_bytes = self.log.bytes();
         next(&mut self.keeper, &|keeper| keeper.retain(log_bytes, None))?;
         self.keeper.sweep.all(&self.keeper.manifest)?;
@@ -382,7 +386,11 @@ impl Keeper {
     }
 
     fn next(&mut self, ended: u64, log_bytes: u64) -> Result<Option<Step>> {
-        self.sweep.due(&self.manifest, Instant::now());
+        self.sweep.due(&self.manifest, Duration::from_millis(self.config.sweep_ms));
+        // First, so that the budget holds however much there is to seal and to merge.
+        if let Some(step) = self.retain(log_bytes, None)? {
+            return Ok(Some(step));
+        }
         if let Some(step) = self.seal(ended)? {
             return Ok(Some(step));
         }
@@ -392,10 +400,12 @@ impl Keeper {
             let quiet_since = day.plus_days(1).start().max(made);
             quiet_since.0.saturating_add(grace) <= now.0
         };
-        if let Some(step) = self.merge(over)? {
-            return Ok(Some(step));
+        let Some(plan) = merge::plan(&self.manifest, over) else { return Ok(None) };
+        // What it writes stands beside what it reads.
+        match self.retain(log_bytes + plan.bytes(), None)? {
+            Some(step) => Ok(Some(step)),
+            None => self.merge(plan).map(Some),
         }
-        self.retain(log_bytes, None)
     }
 
     fn seal(&mut self, to: u64) -> Result<Option<Step>> {
@@ -408,11 +418,10 @@ impl Keeper {
         Ok(Some(Step::Sealed(report)))
     }
 
-    fn merge(&mut self, over: impl Fn(Date, Ts) -> bool) -> Result<Option<Step>> {
-        let Some(plan) = merge::plan(&self.manifest, over) else { return Ok(None) };
+    fn merge(&mut self, plan: Plan) -> Result<Step> {
         let (report, replaced) = merge::merge(&self.manifest, &self.config, plan)?;
-        self.sweep.add(replaced.iter().map(|path| self.manifest.dir().join(&**path)));
-        Ok(Some(Step::Merged(report)))
+        self.sweep.add(replaced.iter().map(|file| (self.manifest.dir().join(&*file.path), file.bytes)));
+        Ok(Step::Merged(report))
     }
 
     /// Deletes what is older than so many hours, and tells who asked.
@@ -441,7 +450,7 @@ impl Keeper {
         let bytes_max = self.config.total_bytes_max;
         let is_cold = |file: &FileMeta| state.cold.contains(&file.id);
         let only_here: u64 = state.files.values().filter(|file| !is_cold(file)).map(|file| file.bytes).sum();
-        let mut bytes = log_bytes + only_here;
+        let mut bytes = log_bytes + only_here + self.sweep.bytes();
         if !state.cold.is_empty() {
             bytes += self.library.shrink(&state, bytes_max.saturating_sub(bytes)).1;
         }
@@ -471,7 +480,8 @@ impl Keeper {
         }
         let notes = change.notes.clone();
         self.manifest.commit(change)?;
-        self.sweep.add(gone.iter().map(|path| self.manifest.dir().join(&**path)));
+        // They count no more: otherwise as much again would go for each of them.
+        self.sweep.add(gone.iter().map(|path| (self.manifest.dir().join(&**path), 0)));
         Ok(Some(Step::Dropped(notes)))
     }
 }

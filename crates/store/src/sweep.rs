@@ -9,18 +9,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A file that is no longer named is still there for so long, for those who read it.
-const AFTER: Duration = Duration::from_mins(1);
-
-/// Files to be deleted, by when they were no longer named.
+/// Files to be deleted, in the order in which they lost their names.
 #[derive(Default)]
-pub(crate) struct Sweep(VecDeque<(Instant, PathBuf)>);
+pub(crate) struct Sweep(VecDeque<Going>);
+
+struct Going {
+    since: Instant,
+    path: PathBuf,
+    bytes: u64,
+}
 
 impl Sweep {
-    /// Files that were named until now.
-    pub fn add(&mut self, files: impl Iterator<Item = PathBuf>) {
-        let now = Instant::now();
-        self.0.extend(files.map(|path| (now, path)));
+    /// Files that were named until now, with what they count for in [`Sweep::bytes`].
+    pub fn add(&mut self, files: impl Iterator<Item = (PathBuf, u64)>) {
+        let since = Instant::now();
+        self.0.extend(files.map(|(path, bytes)| Going { since, path, bytes }));
+    }
+
+    /// What those that are still there count for.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|going| going.bytes).sum()
     }
 
     /// Adds the files that have no name in the catalogue.
@@ -29,20 +37,20 @@ impl Sweep {
     /// [`Error::Disk`].
     pub fn find(&mut self, manifest: &Manifest) -> Result<()> {
         let mut known = named(manifest);
-        known.extend(self.0.iter().map(|(_, path)| path.clone()));
+        known.extend(self.0.iter().map(|going| going.path.clone()));
         let found = ours(manifest.dir())?;
-        self.add(found.into_iter().filter(|path| !known.contains(path)));
+        self.add(found.into_iter().filter(|path| !known.contains(path)).map(|path| (path, 0)));
         Ok(())
     }
 
-    /// Deletes the files that nobody can still read.
-    pub fn due(&mut self, manifest: &Manifest, now: Instant) {
-        let due = |since: &Instant| now.saturating_duration_since(*since) >= AFTER;
-        if !self.0.front().is_some_and(|(since, _)| due(since)) {
+    /// Deletes the files that lost their names so long ago.
+    pub fn due(&mut self, manifest: &Manifest, after: Duration) {
+        let due = |going: &mut Going| going.since.elapsed() >= after;
+        if !self.0.front_mut().is_some_and(due) {
             return;
         }
         let named = named(manifest);
-        while let Some((_, path)) = self.0.pop_front_if(|(since, _)| due(since)) {
+        while let Some(Going { path, .. }) = self.0.pop_front_if(due) {
             if let Err(error) = delete(manifest, &named, &path) {
                 // It is deleted at the next start.
                 tracing::warn!(path = %path.display(), %error, "a file that is no longer needed was not deleted");
@@ -57,7 +65,7 @@ impl Sweep {
     pub fn all(&mut self, manifest: &Manifest) -> Result<Vec<PathBuf>> {
         let named = named(manifest);
         let mut deleted = Vec::new();
-        while let Some((_, path)) = self.0.front() {
+        while let Some(Going { path, .. }) = self.0.front() {
             let failed = |source| Error::Disk { doing: "delete", path: path.clone(), source };
             if delete(manifest, &named, path).map_err(failed)? {
                 deleted.push(path.clone());

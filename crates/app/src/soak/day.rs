@@ -9,11 +9,12 @@ use model::{Event, Ts};
 use serde::Serialize;
 use sim::{Faults, Plan};
 use source::Source;
+use std::collections::HashSet;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::ledger::{Ledger, Wanted};
+use store::ledger::{Ledger, Row, Wanted};
 use store::{Acked, Config, Reader, Store};
 use tokio::sync::watch;
 
@@ -27,11 +28,13 @@ const BUDGET_BYTES: u64 = 12 << 20;
 const SEGMENT_BYTES: u64 = 512 << 10;
 /// How many hours rows are kept: changes of books, all others.
 const KEEP_HOURS: [u32; 2] = [6, 15];
-/// What may be open, and taken of memory, more than in the first hours.
+/// Faults of connections, venue and clock are so far apart, in ms.
+const STRIKE_MS: (u64, u64) = (30_000, 300_000);
+/// How long files that were merged stay, in ms of ours: minutes of the venue's.
+const SWEEP_MS: u64 = 100;
+/// What may be open, and taken of memory, more as the hours go on.
 const HANDLES_MORE: u64 = 16;
-const MEMORY_MORE: u64 = 96 << 20;
-/// The hours before memory and handles are as they stay.
-const WARM_HOURS: usize = 3;
+const MEMORY_MORE: u64 = 64 << 20;
 
 /// What was there at the end of an hour.
 #[derive(Clone, Debug, Serialize)]
@@ -42,8 +45,10 @@ pub struct Hour {
     pub events: u64,
     /// Parquet files.
     pub files: u64,
-    /// Bytes of log and files that are named.
+    /// Bytes of the log and of all Parquet files on the disk, those that are about to be deleted among them.
     pub bytes: u64,
+    /// Bytes of the catalogue.
+    pub catalogue_bytes: u64,
     /// Rows that were deleted so far, by age or budget.
     pub dropped: u64,
     /// Bytes that merging has read so far.
@@ -87,6 +92,7 @@ pub fn keep(
         hot_bytes_max: 8 << 20,
         file_bytes: 2 << 20,
         total_bytes_max: BUDGET_BYTES,
+        sweep_ms: SWEEP_MS,
         keep_hours: [("book_deltas", KEEP_HOURS[0]), ("default", KEEP_HOURS[1])]
             .map(|(table, hours)| (table.to_owned(), hours))
             .into(),
@@ -95,7 +101,7 @@ pub fn keep(
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     let _guard = runtime.enter();
     let (store, _) = Store::open(config.clone())?;
-    let mut kept = Kept::new(Arc::new(Metrics::new()));
+    let mut kept = Kept::new(dir, Arc::new(Metrics::new()));
     let bus = Arc::clone(&kept.bus);
     let running = store.start(&bus, Arc::clone(&kept.metrics));
     kept.acked = running.acked();
@@ -103,6 +109,7 @@ pub fn keep(
         seed,
         faults: Faults::All,
         faults_ms: hours * HOUR_MS,
+        strike_ms: STRIKE_MS,
         moves_per_s: MOVES_PER_S,
         ..Plan::default()
     };
@@ -118,7 +125,8 @@ pub fn keep(
     let mut faults = kept.faults(&reader, &config)?;
     let rows = kept.ledger.rows(&Wanted::default(), Ts(i64::MIN), Ts(i64::MAX));
     let told = reader.coverage(&Wanted::default(), Ts(i64::MIN), Ts(i64::MAX))?;
-    let missing = rows.iter().filter(|row| !told.contains(row)).count();
+    let known: HashSet<&Row> = told.iter().collect();
+    let missing = rows.iter().filter(|row| !known.contains(row)).count();
     if missing > 0 || told.len() != rows.len() {
         faults.push(format!(
             "coverage tells {} intervals, {missing} of the {} that there were are not among them",
@@ -132,6 +140,7 @@ pub fn keep(
 
 /// The events so far, and what they were kept in.
 struct Kept {
+    dir: PathBuf,
     bus: Arc<Bus>,
     metrics: Arc<Metrics>,
     acked: watch::Receiver<Acked>,
@@ -143,11 +152,11 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(metrics: Arc<Metrics>) -> Self {
+    fn new(dir: &Path, metrics: Arc<Metrics>) -> Self {
         let bus = Arc::new(Bus::new(bus::Config::default(), Ts::default()));
         let (_, acked) = watch::channel(Acked::default());
         let (ledger, begun, now) = (Ledger::default(), None, Ts::default());
-        Self { bus, metrics, acked, ledger, begun, now, events: 0, hours: Vec::new() }
+        Self { dir: dir.to_owned(), bus, metrics, acked, ledger, begun, now, events: 0, hours: Vec::new() }
     }
 
     fn on(&mut self, event: &Event) {
@@ -167,17 +176,30 @@ impl Kept {
 
     fn hour(&self) -> Hour {
         let store = &self.metrics.store;
-        let count = |gauge: i64| gauge.unsigned_abs();
+        let bytes = bytes_on_disk(&self.dir);
         Hour {
             hour: self.hours.len() as u64 + 1,
             events: self.events,
-            files: count(store.files.get()),
-            bytes: count(store.file_bytes.get()) + count(store.disk_bytes.get()),
+            files: store.files.get().unsigned_abs(),
+            bytes: bytes.0,
+            catalogue_bytes: bytes.1,
             dropped: store.dropped_rows.get(),
             merged_bytes: store.merged_bytes.get(),
             handles: std::fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64),
             resident_bytes: serve::resident_bytes().unwrap_or_default(),
         }
+    }
+
+    /// How much more of something there is in the last third of the hours than in the second, by their medians.
+    fn growth(&self, of: impl Fn(&Hour) -> u64) -> u64 {
+        let third = self.hours.len() / 3;
+        let median = |hours: &[Hour]| {
+            let mut all: Vec<u64> = hours.iter().map(&of).collect();
+            all.sort_unstable();
+            all.get(all.len() / 2).copied().unwrap_or_default()
+        };
+        let (before, last) = self.hours.split_at(self.hours.len() - third);
+        median(last).saturating_sub(median(before.get(third..).unwrap_or_default()))
     }
 
     /// What did not hold.
@@ -192,21 +214,42 @@ impl Kept {
         for hour in self.hours.iter().filter(|hour| hour.bytes > most) {
             faults.push(format!("log and files take {} bytes after hour {}", hour.bytes, hour.hour));
         }
-        if let Some((warm, rest)) = self.hours.split_at_checked(WARM_HOURS) {
-            let handles = |hours: &[Hour]| hours.iter().map(|hour| hour.handles).max().unwrap_or_default();
-            let memory =
-                |hours: &[Hour]| hours.iter().map(|hour| hour.resident_bytes).max().unwrap_or_default();
-            if handles(rest) > handles(warm) + HANDLES_MORE {
-                faults.push(format!("{} files are open, {} were at first", handles(rest), handles(warm)));
-            }
-            if memory(rest) > memory(warm) + MEMORY_MORE {
-                faults.push(format!("memory grew from {} to {} bytes", memory(warm), memory(rest)));
-            }
+        let handles = self.growth(|hour| hour.handles);
+        if handles > HANDLES_MORE {
+            faults.push(format!(
+                "{handles} more files are open in the last third of the hours than in the second"
+            ));
+        }
+        let memory = self.growth(|hour| hour.resident_bytes);
+        if memory > MEMORY_MORE {
+            faults.push(format!(
+                "memory is {memory} bytes more in the last third of the hours than in the second"
+            ));
         }
         faults.extend(reader.check().into_iter().filter_map(|file| file.fault));
         faults.extend(reader.faults()?.into_iter().map(|note| format!("{}: {}", note.what, note.why)));
         Ok(faults)
     }
+}
+
+/// Bytes of the files below a folder: of all but the catalogue, and of that.
+fn bytes_on_disk(dir: &Path) -> (u64, u64) {
+    let (mut others, mut catalogue) = (0, 0);
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // What is deleted meanwhile is not there.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(it) if it.is_dir() => folders.push(entry.path()),
+                Ok(it) if entry.file_name().to_string_lossy().starts_with("manifest.") => {
+                    catalogue += it.len();
+                }
+                Ok(it) => others += it.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    (others, catalogue)
 }
 
 /// Runs it in a folder that is deleted afterwards, and prints what came of it.
@@ -235,7 +278,8 @@ fn print(report: &Report) {
         "hour",
         "events",
         "files",
-        "bytes kept",
+        "bytes on disk",
+        "of the catalogue",
         "rows deleted",
         "bytes merged",
         "open files",
@@ -247,6 +291,7 @@ fn print(report: &Report) {
             hour.events,
             hour.files,
             hour.bytes,
+            hour.catalogue_bytes,
             hour.dropped,
             hour.merged_bytes,
             hour.handles,

@@ -56,7 +56,7 @@ impl World<'_> {
         if !self.faulty {
             return;
         }
-        let next = self.rng.u64(2_000..12_000);
+        let next = self.rng.u64(self.strike_ms.0..self.strike_ms.1);
         self.later(next, Due::Fault);
         let mut peers: Vec<Peer> = self.wires.keys().copied().collect();
         peers.retain(|peer| self.may_suffer(*peer));

@@ -224,7 +224,7 @@ impl Interval {
 const VERSION: u8 = 1;
 
 /// An interval as a row of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
     /// Who tells us.
     pub source: SourceName,
