@@ -79,7 +79,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Opens the catalogue to read; `None` where there is none.
+    /// Opens the catalogue to read; `None` where there is none. One that was not closed is made whole first.
     ///
     /// # Errors
     /// As [`Manifest::open`].
@@ -89,7 +89,17 @@ impl Manifest {
         }
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES).set_concurrency_mode(ConcurrencyMode::SingleWriter);
-        let base = guarded(|| Ok(builder.open_read_only(dir.join(NAME))?));
+        let open = || guarded(|| Ok(builder.open_read_only(dir.join(NAME))?));
+        let base = open().or_else(|error| match error {
+            redb::Error::RepairAborted => {
+                match guarded(|| Ok(self::builder().open(dir.join(NAME)).map(drop)?)) {
+                    // Who writes to it has made it whole.
+                    Ok(()) | Err(redb::Error::DatabaseAlreadyOpen) => open(),
+                    Err(error) => Err(error),
+                }
+            }
+            error => Err(error),
+        });
         let base = base.map_err(|e| failed(dir, "open", &e))?;
         let manifest = Self { base: Mutex::new(Base::Read(base)), ..Self::none(dir) };
         manifest.refresh_since(journal::generation(dir).map_err(disk("read", dir))?)?;

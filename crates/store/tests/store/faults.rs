@@ -323,6 +323,10 @@ fn a_kill_at_any_operation_leaves_a_store_that_opens_and_holds_all_that_is_safe(
         let dir = folder();
         let disk = FaultDisk::new(dir.path(), number as u64).end(number);
         let given = live(&disk, dir.path());
+        if !given.0.is_empty() {
+            // To one who only reads too, before any start.
+            given.hold(dir.path());
+        }
         goes_on(given, dir.path());
     });
 }
