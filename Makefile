@@ -11,12 +11,12 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: ## build, start every simulated source and the platform on them; FOR=60s stops by itself
-	cargo build --locked --release -p app
-	./target/release/qingxi demo $(if $(FOR),--for $(FOR))
+	cargo build --locked --profile quick -p app
+	./target/quick/qingxi demo $(if $(FOR),--for $(FOR))
 
 run: ## build and read the live venues
-	cargo build --locked --release -p app
-	./target/release/qingxi run
+	cargo build --locked --profile quick -p app
+	./target/quick/qingxi run
 
 sql: ## build qingxi-sql, which answers SQL queries over what is kept
 	cargo build --locked --release --manifest-path sql/Cargo.toml --target-dir sql/target
@@ -43,10 +43,10 @@ files: ## what polars, DuckDB and pandas read of the store's files, and what the
 	./scripts/files/run sizes
 
 day: ## 24 hours of a venue in virtual time through the whole store; SOURCE=okx
-	cargo run --locked --release -p app -- soak --hours 24 --source $(SOURCE)
+	cargo run --locked --profile quick -p app -- soak --hours 24 --source $(SOURCE)
 
 soak: ## deterministic simulation; SEEDS=10000
-	cargo run --locked --release -p app -- soak --seeds $(SEEDS)
+	cargo run --locked --profile quick -p app -- soak --seeds $(SEEDS)
 
 crash: ## kill a process that keeps events at random instants, CRASHES=1000; and each operation on its disk, by each fault
 	CRASHES=$(CRASHES) FAULTS=all cargo test --locked -p store --test store -- --nocapture crash:: faults::
