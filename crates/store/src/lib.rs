@@ -40,7 +40,7 @@ pub use fill::{Filled, Filler};
 pub use foreign::Foreign;
 pub use manifest::{Note, RebuildReport, rebuild};
 pub use merge::MergeReport;
-pub use reader::{BookAt, ColdSize, FileCheck, Joined, Query, Range, Reader, Scan, TableSize, Timeline};
+pub use reader::{BookAt, ColdSize, FileCheck, Query, Range, Reader, Scan, TableSize, Timeline};
 pub use same::{Identity, identity};
 pub use seal::SealReport;
 pub use store::{Control, OpenedStore, Running, Step, Store};

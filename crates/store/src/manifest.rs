@@ -20,7 +20,7 @@ pub(crate) use meta::{Change, FileMeta, Run, Sealed, State, channel_bits};
 pub use rebuild::{RebuildReport, rebuild};
 
 use crate::code::Code;
-use crate::disk::{Files, HostFiles};
+use crate::disk::{Disk as _, Files, Host, HostFiles};
 use crate::ledger::{Interval, LaneName, Ledger};
 use crate::{Error, Result, sweep};
 use journal::Journal;
@@ -92,11 +92,12 @@ impl Manifest {
         let open = || guarded(|| Ok(builder.open_read_only(dir.join(NAME))?));
         let base = open().or_else(|error| match error {
             redb::Error::RepairAborted => {
-                match guarded(|| Ok(self::builder().open(dir.join(NAME)).map(drop)?)) {
-                    // Who writes to it has made it whole.
-                    Ok(()) | Err(redb::Error::DatabaseAlreadyOpen) => open(),
-                    Err(error) => Err(error),
+                // Under the lock of those who write: one of them may be writing it anew.
+                let mut host = Host::new(dir);
+                if host.lock().is_ok_and(|is_ours| is_ours) {
+                    guarded(|| Ok(self::builder().open(dir.join(NAME)).map(drop)?))?;
                 }
+                open()
             }
             error => Err(error),
         });

@@ -53,9 +53,9 @@ impl Plan {
     }
 }
 
-/// What is to be merged next; `over` says whether nothing more is awaited of a day whose newest file was made then. What
-/// stands in the cold tier stays as it is.
-pub(crate) fn plan(manifest: &Manifest, over: impl Fn(Date, Ts) -> bool) -> Option<Plan> {
+/// What is to be merged next, of at most so many bytes; `over` says whether nothing more is awaited of a day whose newest file
+/// was made then. What stands in the cold tier stays as it is.
+pub(crate) fn plan(manifest: &Manifest, bytes_max: u64, over: impl Fn(Date, Ts) -> bool) -> Option<Plan> {
     let state = manifest.state();
     let mut by: BTreeMap<(Table, Date), Vec<&Arc<FileMeta>>> = BTreeMap::new();
     for file in state.files.values().filter(|file| !state.cold.contains(&file.id)) {
@@ -63,13 +63,14 @@ pub(crate) fn plan(manifest: &Manifest, over: impl Fn(Date, Ts) -> bool) -> Opti
     }
     for ((_, day), files) in by {
         let fresh = files.iter().filter(|file| file.level != LEVEL_DAY).map(|file| file.made).max();
-        if fresh.is_some_and(|made| over(day, made)) {
+        let fits = |files: &[&Arc<FileMeta>]| files.iter().map(|file| file.bytes).sum::<u64>() <= bytes_max;
+        if fresh.is_some_and(|made| over(day, made)) && fits(&files) {
             return Some(Plan { files: files.into_iter().cloned().collect(), level: LEVEL_DAY });
         }
         for level in 0..LEVEL_DAY - 1 {
-            let of: Vec<_> = files.iter().filter(|file| file.level == level).collect();
-            if of.len() >= FAN_IN {
-                let files = of.into_iter().map(|file| Arc::clone(file)).collect();
+            let of: Vec<_> = files.iter().copied().filter(|file| file.level == level).collect();
+            if of.len() >= FAN_IN && fits(&of) {
+                let files = of.into_iter().cloned().collect();
                 return Some(Plan { files, level: level + 1 });
             }
         }

@@ -13,7 +13,6 @@ mod scan;
 mod timeline;
 
 pub use book::BookAt;
-pub use joined::Joined;
 pub use range::Range;
 pub use scan::Scan;
 pub use timeline::Timeline;

@@ -22,6 +22,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+/// What is merged at once, with what was a moment ago, takes at most this part of the disk's budget.
+const MERGE_SHARE: u64 = 4;
 /// Merging waits so long after the end of a day, and after the newest file of that day.
 const DAY_GRACE_MS: u64 = 10 * 60_000;
 pub(crate) const HOUR_MS: u64 = 3_600_000;
@@ -177,7 +179,7 @@ impl Store {
         };
         while next(&mut self.keeper, &|keeper| keeper.seal(to))? {}
         let merge = |keeper: &mut Keeper| {
-            let plan = merge::plan(&keeper.manifest, |_, _| true);
+            let plan = merge::plan(&keeper.manifest, u64::MAX, |_, _| true);
             plan.map(|plan| keeper.merge(plan)).transpose()
         };
         while next(&mut self.keeper, &merge)? {}
@@ -400,7 +402,9 @@ impl Keeper {
             let quiet_since = day.plus_days(1).start().max(made);
             quiet_since.0.saturating_add(grace) <= now.0
         };
-        let Some(plan) = merge::plan(&self.manifest, over) else { return Ok(None) };
+        // Rows are not deleted to merge others, but for so much as merging always needs.
+        let room = (self.config.total_bytes_max / MERGE_SHARE).saturating_sub(self.sweep.bytes());
+        let Some(plan) = merge::plan(&self.manifest, room, over) else { return Ok(None) };
         // What it writes stands beside what it reads.
         match self.retain(log_bytes + plan.bytes(), None)? {
             Some(step) => Ok(Some(step)),

@@ -2,7 +2,7 @@
 
 use super::ahead::Ahead;
 use super::lane::{Lane, Timed};
-use super::scan::OF_FILE;
+use super::scan::{OF_FILE, Scan};
 use super::{Query, Reader};
 use crate::table::Table;
 use crate::{Error, Result};
@@ -19,43 +19,23 @@ const PIECE_ROWS: u64 = 1 << 16;
 /// What stands beside a trade of its quote; of a file's columns.
 const OF_QUOTE: [&str; 5] = ["bid_price", "bid_quantity", "ask_price", "ask_quantity", "exact"];
 
-/// Trades with quotes, in the order of time.
-pub struct Joined {
-    schema: SchemaRef,
-    batches: Option<Ahead<Result<RecordBatch>>>,
-}
-
-impl Joined {
-    /// The columns: `ts` (when the trade happened, by [`crate::when`]), those of trades that were asked for, then `quote_ts`,
-    /// `bid_price`, `bid_quantity`, `ask_price`, `ask_quantity` and `quote_exact`.
-    pub fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-}
-
-impl Iterator for Joined {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.batches.as_mut()?.next()
-    }
-}
-
 impl Reader {
     /// The trades of the first instrument of a query, each beside the newest quote that happened at the same time or
     /// before, by [`crate::when`]; nulls where there was none. They are of one source and one channel, single trades rather than
     /// merged ones, and the quotes are of the same source. With [`Query::known_at`] both are what was known then. `tables`
-    /// and `after` say nothing here. `columns` are those of trades that are wanted; empty: all.
+    /// and `after` say nothing here. `columns` are those of trades that are wanted; empty: all. Beside them stand `ts` (when the
+    /// trade happened, by [`crate::when`]) before, and `quote_ts`, `bid_price`, `bid_quantity`, `ask_price`, `ask_quantity` and
+    /// `quote_exact` after them.
     ///
     /// # Errors
     /// [`Error`] where log, catalogue or file does not read; of a file that does not, when its rows are due.
-    pub fn trades_with_quotes(&self, query: &Query, columns: &[&str]) -> Result<Joined> {
+    pub fn trades_with_quotes(&self, query: &Query, columns: &[&str]) -> Result<Scan> {
         let all = Table::Trades.schema();
         let names = all.fields().iter().map(|field| field.name().as_str());
         let wanted = |name: &&str| *name != OF_FILE && (columns.is_empty() || columns.contains(name));
         let names: Vec<&str> = names.filter(wanted).collect();
         let schema = schema(&names);
-        let nothing = Joined { schema: Arc::clone(&schema), batches: None };
+        let nothing = Scan::new(Arc::clone(&schema), std::iter::empty());
         let Some(instrument) = query.instruments.first().copied() else { return Ok(nothing) };
         let fresh = |published: &Published| {
             let event = &published.event;
@@ -83,7 +63,7 @@ impl Reader {
             of_trades: places(Table::Trades, &names),
             of_quotes: places(Table::Quotes, &OF_QUOTE),
         };
-        Ok(Joined { schema, batches: Some(Ahead::new(pieces, move |time| join.piece(time))) })
+        Ok(Scan::new(schema, Ahead::new(pieces, move |time| join.piece(time))))
     }
 }
 

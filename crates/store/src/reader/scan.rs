@@ -28,7 +28,14 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The columns that were asked for.
+    pub(super) fn new(
+        schema: SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
+    ) -> Self {
+        Self { schema, batches: Box::new(batches) }
+    }
+
+    /// Its columns.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -66,14 +73,13 @@ impl Reader {
         let Some(pieces) = one_after_another(&query, table, &state, &fresh) else {
             let range = Range::new(self.clone(), query, &state, fresh);
             let batches = InRows::new(table, range).map(move |batch| projected(batch, &out));
-            return Ok(Scan { schema, batches: Box::new(batches) });
+            return Ok(Scan::new(schema, batches));
         };
         let read = places(&|name| wanted(name) || NEEDED.contains(&name));
         let work = Work { reader: self.clone(), query, schema: Arc::clone(&schema), read };
         let files = Ahead::new(pieces, move |piece| work.piece(piece)).flatten();
         let fresh = InRows::new(table, fresh.into_iter().map(Ok));
-        let batches = Box::new(files.chain(fresh.map(move |batch| projected(batch, &out))));
-        Ok(Scan { schema, batches })
+        Ok(Scan::new(schema, files.chain(fresh.map(move |batch| projected(batch, &out)))))
     }
 }
 

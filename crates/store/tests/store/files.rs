@@ -299,6 +299,26 @@ async fn the_budget_holds_while_there_is_always_more_to_seal_and_to_merge() {
 }
 
 #[tokio::test]
+async fn no_row_is_deleted_to_merge_a_day_that_is_large_for_the_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config { sweep_ms: 0, ..small(dir.path()) };
+    let (_, running, _bus) = run(&config, EPOCH, 4_000).await;
+    running.control().seal().await;
+    running.stop().await;
+    let sizes = Reader::open(dir.path()).unwrap().sizes();
+    let bytes: u64 = sizes.values().map(|size| size.bytes).sum();
+    let largest = sizes.values().map(|size| size.bytes).max().unwrap();
+    // The largest table of the day would not fit beside the files; what comes now does.
+    config.total_bytes_max = bytes + largest * 3 / 4;
+    config.segment_bytes = 8 << 10;
+    let (_, running, _bus) = run(&config, EPOCH + 3 * 86_400_000, 200).await;
+    running.control().seal().await;
+    running.stop().await;
+    let notes = Reader::open(dir.path()).unwrap().notes().unwrap();
+    assert_eq!(notes.iter().filter(|note| &*note.what == "dropped").count(), 0, "{notes:?}");
+}
+
+#[tokio::test]
 async fn two_processes_cannot_write_to_one_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (_store, _) = Store::open(small(dir.path())).unwrap();

@@ -1,6 +1,6 @@
 //! Rows as columns are those of events, wherever they stand.
 
-use crate::files::{EPOCH, all, compact, everything, run, small};
+use crate::files::{EPOCH, all, compact, everything, parquet, run, small};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt16Type, UInt32Type, UInt64Type,
@@ -92,6 +92,37 @@ async fn columns_are_the_same_of_files_as_of_events() {
     compact(&small(dir.path()));
     check(&Reader::open(dir.path()).unwrap(), &of_events, &events, "merged");
     kept.stop().await;
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_an_error_that_names_the_file_or_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, running, _bus) = run(&small(dir.path()), EPOCH, 3_000).await;
+    running.stop().await;
+    compact(&small(dir.path()));
+    let query = Query::of(&[Table::Trades]);
+    let whole = scanned(&Reader::open(dir.path()).unwrap(), &query, &[]);
+    let path =
+        parquet(dir.path()).into_iter().find(|path| path.to_string_lossy().contains("trades")).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let mut luck = fastrand::Rng::with_seed(2);
+    let mut found = 0;
+    for _ in 0..40 {
+        let mut flipped = bytes.clone();
+        let at = luck.usize(..flipped.len());
+        flipped[at] ^= 1 << luck.u8(0..8);
+        std::fs::write(&path, &flipped).unwrap();
+        let all: Result<Vec<RecordBatch>, _> =
+            Reader::open(dir.path()).unwrap().scan(query.clone(), &[]).unwrap().collect();
+        match all {
+            Ok(all) => assert_eq!(all.iter().flat_map(rows).collect::<Vec<_>>(), whole, "byte {at}"),
+            Err(error) => {
+                assert!(error.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 20, "{found} of 40");
 }
 
 #[tokio::test]
