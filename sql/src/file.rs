@@ -1,7 +1,9 @@
 //! The Parquet files of a query: opened once, held open, every byte that is read held against its checksum where there is one.
 //!
-//! A file that is merged away or deleted while a query runs stays readable for it.
+//! A file that is merged away or deleted while a query runs stays readable for it. One that is away is brought when the query
+//! first reads from it.
 
+use crate::wants::Wants;
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
@@ -15,7 +17,7 @@ use datafusion::parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMe
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use query::{Kind, Problem, Summed};
+use query::{Away, Kind, Problem, Summed};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -23,35 +25,55 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::OnceCell;
 
 /// One file.
 #[derive(Debug)]
 pub struct Opened {
     path: PathBuf,
-    file: File,
     bytes: u64,
     sums: Option<Summed>,
-    footer: Arc<ParquetMetaData>,
+    wants: Arc<Wants>,
+    here: OnceCell<Here>,
     /// Whether the query read from it.
     touched: AtomicBool,
     /// The first thing that was wrong with it.
     damage: OnceLock<String>,
 }
 
+/// A file that is here.
+#[derive(Debug)]
+struct Here {
+    file: File,
+    footer: Arc<ParquetMetaData>,
+}
+
+/// What is known of a file before it is read.
+pub enum Known<'a> {
+    /// What stands in its footer.
+    Footer(&'a ParquetMetaData),
+    /// What the asker told of it.
+    Told(&'a Away),
+}
+
 impl Opened {
-    /// Opens a file and reads its footer.
-    pub fn open(file: &query::File) -> std::result::Result<Self, Problem> {
+    /// Opens a file and reads its footer, where it is not away.
+    pub fn open(file: &query::File, wants: &Arc<Wants>) -> std::result::Result<Self, Problem> {
         let path = file.path().to_owned();
         let told = |why: &dyn std::fmt::Display| damaged(&path, &why.to_string());
-        let opened = File::open(&path).map_err(|e| told(&e))?;
-        let bytes = opened.metadata().map_err(|e| told(&e))?.len();
         let sums = match file {
             query::File::Plain(_) => None,
-            query::File::Summed(sums) => Some(fitting(sums, bytes).map_err(|why| told(&why))?),
+            query::File::Summed(sums) => Some(fitting(sums).map_err(|why| told(&why))?),
         };
-        let footer = footer(&opened, bytes, sums.as_ref()).map_err(|e| told(&e))?;
+        let (here, bytes) = match &sums {
+            Some(sums) if sums.away.is_some() => (OnceCell::new(), sums.bytes),
+            _ => {
+                let (here, bytes) = Here::open(&path, sums.as_ref()).map_err(|e| told(&e))?;
+                (OnceCell::new_with(Some(here)), bytes)
+            }
+        };
         let (touched, damage) = (AtomicBool::new(false), OnceLock::new());
-        Ok(Self { path, file: opened, bytes, sums, footer: Arc::new(footer), touched, damage })
+        Ok(Self { path, bytes, sums, wants: Arc::clone(wants), here, touched, damage })
     }
 
     /// Where it is.
@@ -64,9 +86,11 @@ impl Opened {
         self.bytes
     }
 
-    /// What stands in its footer.
-    pub fn footer(&self) -> &ParquetMetaData {
-        &self.footer
+    /// What is known of it; `None` where nothing is.
+    pub fn known(&self) -> Option<Known<'_>> {
+        let away = || self.sums.as_ref()?.away.as_ref();
+        let footer = self.here.get().map(|here| Known::Footer(&here.footer));
+        footer.or_else(|| away().map(Known::Told))
     }
 
     /// What is wrong with it, if anything is: what was found when it was read, else what is found by reading all of it.
@@ -75,8 +99,50 @@ impl Opened {
         if !self.touched.load(Ordering::Relaxed) {
             return None;
         }
-        let found = self.damage.get().cloned().or_else(|| self.all().err().map(|e| e.to_string()));
-        found.map(|why| damaged(&self.path, &why))
+        let found = || self.here.get()?.all().err().map(|e| e.to_string());
+        self.damage.get().cloned().or_else(found).map(|why| damaged(&self.path, &why))
+    }
+
+    /// The file, brought here where it was away.
+    async fn here(&self) -> Result<&Here> {
+        self.touched.store(true, Ordering::Relaxed);
+        let bring = || async {
+            self.wants.bring(&self.path).await.map_err(ParquetError::General)?;
+            Here::open(&self.path, self.sums.as_ref()).map(|(here, _)| here)
+        };
+        self.noted(self.here.get_or_try_init(bring).await)
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let here = self.here().await?;
+        self.noted(checked(&here.file, self.bytes, self.sums.as_ref(), &range))
+    }
+
+    fn noted<T>(&self, done: Result<T>) -> Result<T> {
+        if let Err(error) = &done {
+            let words = match error {
+                ParquetError::General(words) => words.clone(),
+                error => error.to_string(),
+            };
+            let _ = self.damage.set(words);
+        }
+        done
+    }
+}
+
+impl Here {
+    /// Opens a file and reads its footer; gives its length too.
+    fn open(path: &Path, sums: Option<&Summed>) -> Result<(Self, u64)> {
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        if let Some(sums) = sums.filter(|sums| sums.bytes != bytes) {
+            return Err(ParquetError::General(format!(
+                "it has {bytes} bytes and should have {}",
+                sums.bytes
+            )));
+        }
+        let footer = Arc::new(footer(&file, bytes, sums)?);
+        Ok((Self { file, footer }, bytes))
     }
 
     fn all(&self) -> Result<()> {
@@ -86,29 +152,18 @@ impl Opened {
         }
         Ok(())
     }
-
-    fn read(&self, range: &Range<u64>) -> Result<Bytes> {
-        self.touched.store(true, Ordering::Relaxed);
-        let read = checked(&self.file, self.bytes, self.sums.as_ref(), range);
-        if let Err(error) = &read {
-            let _ = self.damage.set(error.to_string());
-        }
-        read
-    }
 }
 
 fn damaged(path: &Path, why: &str) -> Problem {
     crate::fault::problem(Kind::File, format!("file `{}` cannot be read: {why}", path.display()))
 }
 
-/// Checksums that fit a file of so many bytes.
-fn fitting(sums: &Summed, bytes: u64) -> std::result::Result<Summed, String> {
-    if sums.bytes != bytes {
-        return Err(format!("it has {bytes} bytes and should have {}", sums.bytes));
-    }
+/// Checksums that fit the length.
+fn fitting(sums: &Summed) -> std::result::Result<Summed, String> {
     let block = sums.block_bytes;
-    if block == 0 || bytes.div_ceil(block) != sums.crc32.len() as u64 {
-        return Err(format!("{} checksums of {block} bytes do not make {bytes} bytes", sums.crc32.len()));
+    if block == 0 || sums.bytes.div_ceil(block) != sums.crc32.len() as u64 {
+        let (blocks, bytes) = (sums.crc32.len(), sums.bytes);
+        return Err(format!("{blocks} checksums of {block} bytes do not make {bytes} bytes"));
     }
     Ok(sums.clone())
 }
@@ -185,13 +240,13 @@ struct Reader {
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         self.metrics.bytes_scanned.add(range.end.saturating_sub(range.start) as usize);
-        std::future::ready(self.opened.read(&range)).boxed()
+        self.opened.read(range).boxed()
     }
 
     fn get_metadata<'a>(
         &'a mut self,
         _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
-        std::future::ready(Ok(Arc::clone(&self.opened.footer))).boxed()
+        async { self.opened.here().await.map(|here| Arc::clone(&here.footer)) }.boxed()
     }
 }

@@ -8,12 +8,14 @@ mod scratch;
 mod session;
 mod table;
 mod text;
+mod wants;
 mod watch;
 
 use crate::out::Out;
 use crate::rows::{Rows, columns};
 use crate::scratch::Scratch;
 use crate::session::Session;
+use crate::wants::Wants;
 use crate::watch::Shared;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result as Ran};
@@ -25,6 +27,7 @@ use query::{End, Kind, Needs, Problem, REQUEST_BYTES_MAX, Request, SQL_BYTES_MAX
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const USAGE: &str = "usage: qingxi-sql            a request and its rows on the standard input, the answer on the standard output
        qingxi-sql --tables   a query on the standard input, the tables it names on the standard output
@@ -94,11 +97,12 @@ fn ask(shared: &Shared) -> Result<(), Problem> {
     let internal =
         |e: io::Error| fault::problem(Kind::Internal, format!("no folder for temporary files: {e}"));
     let temp = shared.keep(Scratch::new().map_err(internal)?);
-    let mut session = Session::new(&limits, &temp).map_err(|e| fault::planning(&e))?;
+    let wants = Arc::new(Wants::new(shared.clone()));
+    let mut session = Session::new(&limits, &temp, Arc::clone(&wants)).map_err(|e| fault::planning(&e))?;
     for table in &request.tables {
         session.table(table, known_at, &limits, &mut input)?;
     }
-    watch::asker(shared, input);
+    watch::asker(shared, &wants, input);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(session::THREADS)
         .thread_stack_size(session::STACK_BYTES)

@@ -1,6 +1,6 @@
 //! The answer on the standard output, in the frames of [`query`].
 
-use query::{Column, End, Head, Problem, Said};
+use query::{Column, End, Head, Problem, Said, Want};
 use serde::Serialize;
 use std::io::{self, Stdout, Write};
 
@@ -46,6 +46,11 @@ impl Out {
             self.to.flush()?;
         }
         Ok(())
+    }
+
+    /// Says that a file is wanted.
+    pub fn want(&mut self, want: &Want) -> io::Result<()> {
+        if self.at == At::Ended { Ok(()) } else { self.line(want) }
     }
 
     /// Says the last line.

@@ -3,6 +3,7 @@
 use crate::fault;
 use crate::file::Opened;
 use crate::table::Table;
+use crate::wants::Wants;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::arrow::ipc::reader::StreamReader;
@@ -46,11 +47,12 @@ pub struct Session {
     pub files: Vec<Arc<Opened>>,
     /// What rows without a file take.
     held: MemoryReservation,
+    wants: Arc<Wants>,
 }
 
 impl Session {
     /// An engine with limits, and with no table yet.
-    pub fn new(limits: &Limits, temp: &Path) -> Result<Self> {
+    pub fn new(limits: &Limits, temp: &Path, wants: Arc<Wants>) -> Result<Self> {
         let mut config = SessionConfig::new().with_target_partitions(THREADS);
         config.options_mut().sql_parser.collect_spans = true;
         let pool = FairSpillPool::new(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
@@ -65,7 +67,7 @@ impl Session {
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features();
         let held = MemoryConsumer::new("rows that are in no file").register(&pool);
-        Ok(Self { context: SessionContext::new_with_state(state.build()), files: Vec::new(), held })
+        Ok(Self { context: SessionContext::new_with_state(state.build()), files: Vec::new(), held, wants })
     }
 
     /// Adds a table; its rows without a file are read from `input`. Rows that became known after `known_at` are not there.
@@ -76,8 +78,8 @@ impl Session {
         limits: &Limits,
         input: &mut impl Read,
     ) -> std::result::Result<(), Problem> {
-        let files: Vec<Arc<Opened>> =
-            of.files.iter().map(|f| Opened::open(f).map(Arc::new)).collect::<std::result::Result<_, _>>()?;
+        let opened = of.files.iter().map(|file| Opened::open(file, &self.wants).map(Arc::new));
+        let files: Vec<Arc<Opened>> = opened.collect::<std::result::Result<_, _>>()?;
         self.held
             .try_grow(usize::try_from(of.hot_bytes).unwrap_or(usize::MAX))
             .map_err(|e| fault::running(&e, limits))?;

@@ -1,14 +1,15 @@
 //! A table: rows in files and rows that are in none yet, as one.
 
 use crate::fault;
-use crate::file::{Opened, Readers};
+use crate::file::{Known, Opened, Readers};
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, new_null_array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Statistics, project_schema};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ScalarValue, Statistics, project_schema};
 use datafusion::datasource::TableType;
 
 use datafusion::datasource::listing::PartitionedFile;
@@ -24,7 +25,7 @@ use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use query::{Kind, Problem};
+use query::{Away, Bound, Kind, Problem};
 use std::sync::Arc;
 
 /// Files and rows of one name.
@@ -50,7 +51,8 @@ impl Table {
             add(&mut fields, field)?;
         }
         for file in files {
-            let of = file.footer().file_metadata();
+            let Some(Known::Footer(footer)) = file.known() else { continue };
+            let of = footer.file_metadata();
             let schema = parquet_to_arrow_schema(of.schema_descr(), of.key_value_metadata());
             let schema = schema.map_err(|e| in_file(file, &e.to_string()))?;
             for field in schema.fields() {
@@ -172,9 +174,37 @@ fn widened(batch: &RecordBatch, schema: &SchemaRef) -> std::result::Result<Recor
     RecordBatch::try_new(Arc::clone(schema), columns)
 }
 
-/// A file as the scan takes it, with what its footer says of it.
+/// A file as the scan takes it, with what is known of it.
 fn scan_of(file: &Arc<Opened>, schema: &SchemaRef) -> Result<PartitionedFile> {
-    let statistics = DFParquetMetadata::statistics_from_parquet_metadata(file.footer(), schema)?;
+    let statistics = match file.known() {
+        Some(Known::Footer(footer)) => DFParquetMetadata::statistics_from_parquet_metadata(footer, schema)?,
+        Some(Known::Told(away)) => told(away, schema),
+        None => Statistics::new_unknown(schema),
+    };
     let scan = PartitionedFile::new(file.path().to_string_lossy(), file.bytes());
     Ok(scan.with_statistics(Arc::new(statistics)).with_extension(Arc::clone(file)))
+}
+
+/// What the asker told of a file that is away: by this it is passed over where the filter says so, and not brought.
+fn told(away: &Away, schema: &Schema) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = Precision::Exact(usize::try_from(away.rows).unwrap_or(usize::MAX));
+    for (field, column) in schema.fields().iter().zip(&mut statistics.column_statistics) {
+        let Some(span) = away.spans.iter().find(|span| *span.column == **field.name()) else { continue };
+        if let Some((min, max)) = value(&span.min, field.data_type()).zip(value(&span.max, field.data_type()))
+        {
+            (column.min_value, column.max_value) = (Precision::Exact(min), Precision::Exact(max));
+        }
+    }
+    statistics
+}
+
+fn value(bound: &Bound, of: &DataType) -> Option<ScalarValue> {
+    match (bound, of) {
+        (Bound::Time(at), DataType::Timestamp(TimeUnit::Nanosecond, None)) => {
+            Some(ScalarValue::TimestampNanosecond(Some(*at), None))
+        }
+        (Bound::Text(text), DataType::Utf8) => Some(ScalarValue::Utf8(Some(text.to_string()))),
+        _ => None,
+    }
 }

@@ -3,9 +3,10 @@
 use crate::fault;
 use crate::out::Out;
 use crate::scratch::Scratch;
+use crate::wants::Wants;
 use query::{EXIT_TIME, Kind, Limits, Problem};
 use rlimit::Resource;
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,11 +87,16 @@ pub fn deadline(shared: &Shared, limits: &Limits) {
     });
 }
 
-/// Ends the query when its asker is gone.
-pub fn asker(shared: &Shared, mut input: impl Read + Send + 'static) {
-    let shared = shared.clone();
+/// Hears what the asker brings, and ends the query when it is gone.
+pub fn asker(shared: &Shared, wants: &Arc<Wants>, input: impl BufRead + Send + 'static) {
+    let (shared, wants) = (shared.clone(), Arc::clone(wants));
     thread::spawn(move || {
-        while matches!(input.read(&mut [0; 256]), Ok(1..)) {}
+        for line in input.lines() {
+            match line.map(|line| serde_json::from_str(&line)) {
+                Ok(Ok(brought)) => wants.brought(brought),
+                _ => break,
+            }
+        }
         shared.die(EXIT_ALONE);
     });
 }

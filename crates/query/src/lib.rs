@@ -3,8 +3,8 @@
 //! # The question, on its standard input
 //!
 //! One line of JSON, a [`Request`], ended by `\n`. Then, for each table in its order, as many bytes as its `hot_bytes` says:
-//! an Arrow IPC stream of the rows that are in no file yet. Nothing more follows, and **the input stays open**: when it
-//! ends before the answer has, the asker is gone, and the process ends at once.
+//! an Arrow IPC stream of the rows that are in no file yet. After that come only answers to [`Want`], and **the input stays
+//! open**: when it ends before the answer has, the asker is gone, and the process ends at once.
 //!
 //! # The answer, on its standard output
 //!
@@ -14,6 +14,10 @@
 //! 0\n
 //! {"rows":17,"cut":false}\n                                                   the last line: Said<End>
 //! ```
+//!
+//! In the place of each of these lines a line may stand first that is no part of the answer: `{"want":"/a.parquet"}`, a
+//! [`Want`] of a file that is [`Away`]. The asker brings the file to its path, keeps it there as long as the query runs, and
+//! says so in a line on the standard input, `{"want":"/a.parquet","why_not":null}`: a [`Brought`].
 //!
 //! The chunks, one after the other, are the rows in the [`Format`] that was asked for. Both lines may be
 //! `{"error":{"kind":"memory","message":"…","position":null}}` instead; where the first one is, nothing follows it. An answer
@@ -138,6 +142,59 @@ pub struct Summed {
     pub block_bytes: u64,
     /// CRC-32 (IEEE 802.3) of each block.
     pub crc32: Vec<u32>,
+    /// Where it may not be there yet: what is known of it until it is wanted. `None`: it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Away>,
+}
+
+/// What is known of a file that is brought when a query reads from it, and not before.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Away {
+    /// How many rows it has.
+    pub rows: u64,
+    /// The least and the greatest values of some of its columns.
+    pub spans: Vec<Span>,
+}
+
+/// The least and the greatest value of a column; its nulls count for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// The column.
+    pub column: Box<str>,
+    /// The least.
+    pub min: Bound,
+    /// The greatest.
+    pub max: Bound,
+}
+
+/// A value that others are compared with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Bound {
+    /// An instant: nanoseconds since 1970, UTC.
+    Time(i64),
+    /// A text, by its bytes.
+    Text(Box<str>),
+}
+
+/// A file is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Want {
+    /// The path that it was named by.
+    pub want: PathBuf,
+}
+
+/// A file was wanted, and is there now or cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Brought {
+    /// The path that it was named by.
+    pub want: PathBuf,
+    /// Why it cannot be had; `None`: it is there.
+    pub why_not: Option<String>,
 }
 
 /// A line of the answer: what was asked for, or why it cannot be had.
@@ -258,6 +315,20 @@ mod tests {
         assert_eq!(files[0].path(), std::path::Path::new("/a.parquet"));
         assert!(matches!(&files[1], File::Summed(summed) if summed.crc32 == [1, 2]));
         assert_eq!(serde_json::to_string(&files).unwrap(), text);
+    }
+
+    #[test]
+    fn a_want_is_taken_for_no_line_of_an_answer() {
+        let want = Want { want: "/a.parquet".into() };
+        let line = serde_json::to_string(&want).unwrap();
+        assert_eq!(line, r#"{"want":"/a.parquet"}"#);
+        assert!(serde_json::from_str::<Said<Head>>(&line).is_err());
+        assert!(serde_json::from_str::<Said<End>>(&line).is_err());
+        for other in
+            [length(7), r#"{"rows":1,"cut":false}"#.to_owned(), r#"{"ok":true,"columns":[]}"#.to_owned()]
+        {
+            assert!(serde_json::from_str::<Want>(&other).is_err(), "{other}");
+        }
     }
 
     #[test]

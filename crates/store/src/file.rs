@@ -27,10 +27,11 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, PageIndexPolicy};
+use parquet::file::metadata::{KeyValue, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
+use query::{Bound, Span};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -57,6 +58,8 @@ pub(crate) struct Written {
     pub bytes: u64,
     /// A CRC-32 of each 64 KiB.
     pub chunks: Vec<u32>,
+    /// The least and the greatest of its times and of the texts of [`COMMON`].
+    pub spans: Vec<Span>,
 }
 
 /// Numbers that repeat so much that a dictionary takes less than the compressed values; by measurement on recordings.
@@ -95,6 +98,7 @@ pub(crate) fn properties(table: Table, level: i32) -> Result<WriterProperties, P
 
 /// Writes a file of one table. It has its name only when it is whole.
 pub(crate) struct Writer {
+    table: Table,
     arrow: ArrowWriter<Tally>,
     rows: u64,
     files: Arc<dyn Files>,
@@ -121,7 +125,7 @@ impl Writer {
             .with_skip_arrow_metadata(true);
         let arrow = ArrowWriter::try_new_with_options(Tally::new(file), table.schema(), options)
             .map_err(|e| failed(to_io(e)))?;
-        Ok(Self { arrow, rows: 0, files, path, part })
+        Ok(Self { table, arrow, rows: 0, files, path, part })
     }
 
     /// Appends rows.
@@ -155,7 +159,9 @@ impl Writer {
         for (key, value) in [(KEY_VERSION, VERSION.to_owned()), (KEY_DEFINITIONS, BASE64.encode(packed))] {
             self.arrow.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        let Self { arrow, rows, files, path, part } = self;
+        self.arrow.flush().map_err(|e| self.failed("write", e))?;
+        let spans = spans(self.table, self.arrow.flushed_row_groups());
+        let Self { arrow, rows, files, path, part, .. } = self;
         let failed = |doing, source| Error::Disk { doing, path: part.clone(), source };
         let (mut file, bytes, chunks) = arrow.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
         file.sync().map_err(|e| failed("write", e))?;
@@ -164,7 +170,7 @@ impl Writer {
         if let Some(dir) = path.parent() {
             files.sync_names(dir).map_err(|e| failed("rename", e))?;
         }
-        Ok(Written { rows, bytes, chunks })
+        Ok(Written { rows, bytes, chunks, spans })
     }
 
     fn failed(&self, doing: &'static str, error: ParquetError) -> Error {
@@ -182,6 +188,38 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
         synced.map_err(|source| Error::Disk { doing: "write", path: dir.to_owned(), source })?;
     }
     Ok(())
+}
+
+/// The least and the greatest values in some columns, of those where the statistics say exactly.
+fn spans(table: Table, groups: &[RowGroupMetaData]) -> Vec<Span> {
+    let columns = table.columns().iter().enumerate();
+    let spans = columns.filter_map(|(place, column)| {
+        let mut span: Option<(Bound, Bound)> = None;
+        for group in groups {
+            let statistics = group.column(place).statistics()?;
+            if statistics.null_count_opt() == Some(group.num_rows().unsigned_abs()) {
+                continue;
+            }
+            if !statistics.min_is_exact() || !statistics.max_is_exact() {
+                return None;
+            }
+            let bound = |bytes: &[u8]| match column.of {
+                Type::Time => Some(Bound::Time(i64::from_le_bytes(bytes.try_into().ok()?))),
+                Type::Text if place < COMMON.len() => {
+                    Some(Bound::Text(std::str::from_utf8(bytes).ok()?.into()))
+                }
+                _ => None,
+            };
+            let (min, max) = (bound(statistics.min_bytes_opt()?)?, bound(statistics.max_bytes_opt()?)?);
+            span = Some(match span {
+                Some((least, greatest)) => (least.min(min), greatest.max(max)),
+                None => (min, max),
+            });
+        }
+        let (min, max) = span?;
+        Some(Span { column: column.name.as_str().into(), min, max })
+    });
+    spans.collect()
 }
 
 fn to_io(error: ParquetError) -> io::Error {
@@ -242,20 +280,20 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Opens a file of a table.
+    /// Opens a file of a table, of so many bytes with these CRC-32s of each 64 KiB.
     ///
     /// # Errors
     /// [`Error::Disk`] where the disk refuses, [`Error::Damaged`] where the file is not what was written.
-    pub fn open(table: Table, path: &Path, written: &Written) -> Result<Self> {
+    pub fn open(table: Table, path: &Path, written: u64, chunks: Vec<u32>) -> Result<Self> {
         static NO_INDEX: LazyLock<ArrowReaderOptions> = LazyLock::new(ArrowReaderOptions::new);
         let failed = |source| Error::Disk { doing: "read", path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        if bytes != written.bytes {
-            let what = format!("it has {bytes} bytes, not {}", written.bytes);
+        if bytes != written {
+            let what = format!("it has {bytes} bytes, not {written}");
             return Err(Error::Damaged { path: path.to_owned(), what });
         }
-        let file = Checked::new(file, bytes, written.chunks.clone());
+        let file = Checked::new(file, bytes, chunks);
         let options = NO_INDEX
             .clone()
             .with_schema(table.schema())

@@ -255,7 +255,7 @@ impl Library {
     ///
     /// # Errors
     /// As [`Library::open`].
-    pub fn hold(self: &Arc<Self>, file: &FileMeta) -> Result<Held> {
+    fn hold(self: &Arc<Self>, file: &FileMeta) -> Result<Held> {
         self.pin(file.id);
         let held = Held { library: Arc::clone(self), id: file.id };
         let path = self.path(file);
@@ -307,6 +307,31 @@ impl Library {
         metrics.cold_files.set(files.cast_signed());
         metrics.cold_bytes.set(bytes.cast_signed());
         metrics.cold_cached_bytes.set(cached_bytes.cast_signed());
+    }
+}
+
+/// A file that may stand in the cold tier only.
+pub struct Cold {
+    library: Arc<Library>,
+    file: Arc<FileMeta>,
+}
+
+impl Cold {
+    pub(crate) fn new(library: &Arc<Library>, file: &Arc<FileMeta>) -> Self {
+        Self { library: Arc::clone(library), file: Arc::clone(file) }
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    /// Brings it here; it blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`Error`] where it cannot be fetched.
+    pub fn bring(&self) -> Result<Held> {
+        self.library.hold(&self.file)
     }
 }
 

@@ -68,8 +68,9 @@ pub(crate) fn plan(manifest: &Manifest, bytes_max: u64, over: impl Fn(Date, Ts) 
             return Some(Plan { files: files.into_iter().cloned().collect(), level: LEVEL_DAY });
         }
         for level in 0..LEVEL_DAY - 1 {
-            let of: Vec<_> = files.iter().copied().filter(|file| file.level == level).collect();
-            if of.len() >= FAN_IN && fits(&of) {
+            let of = files.iter().copied().filter(|file| file.level == level);
+            let of: Vec<_> = of.take(FAN_IN).collect();
+            if of.len() == FAN_IN && fits(&of) {
                 let files = of.into_iter().cloned().collect();
                 return Some(Plan { files, level: level + 1 });
             }
@@ -192,8 +193,7 @@ impl Input {
 
 /// Opens a file that the catalogue names.
 pub(crate) fn open(manifest: &Manifest, file: &FileMeta) -> Result<Opened> {
-    let written = Written { rows: file.rows, bytes: file.bytes, chunks: file.chunks.clone() };
-    Opened::open(file.table, &manifest.dir().join(&*file.path), &written)
+    Opened::open(file.table, &manifest.dir().join(&*file.path), file.bytes, file.chunks.clone())
 }
 
 /// The files that are written.
@@ -275,8 +275,8 @@ impl Out<'_> {
     fn end(&mut self) -> Result<()> {
         let Some(OpenFile { writer, path, definitions, runs, .. }) = self.open.take() else { return Ok(()) };
         let (id, table, day, level, made) = (self.next - 1, self.table, self.day, self.level, self.made);
-        let Written { rows, bytes, chunks } = writer.finish(&definitions)?;
-        self.done.push(FileMeta { id, table, day, level, made, path, rows, bytes, chunks, runs });
+        let Written { rows, bytes, chunks, spans } = writer.finish(&definitions)?;
+        self.done.push(FileMeta { id, table, day, level, made, path, rows, bytes, chunks, spans, runs });
         Ok(())
     }
 }

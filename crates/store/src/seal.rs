@@ -192,6 +192,7 @@ fn write(
         rows: written.rows,
         bytes: written.bytes,
         chunks: written.chunks,
+        spans: written.spans,
         runs,
     })
 }

@@ -1,16 +1,17 @@
 //! Asks the process and reads its frames.
 
-use query::{End, File, Format, Head, Limits, Problem, Request, Said, Table};
+use query::{Brought, End, File, Format, Head, Limits, Problem, Request, Said, Table, Want};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 /// A question in the making.
 pub struct Ask {
     pub request: Request,
     hot: Vec<u8>,
     temp: Option<PathBuf>,
+    why_not: Option<String>,
 }
 
 /// A whole answer.
@@ -19,6 +20,8 @@ pub struct Told {
     pub head: Head,
     pub bytes: Vec<u8>,
     pub end: End,
+    /// The files that it wanted, in that order.
+    pub wanted: Vec<PathBuf>,
 }
 
 impl Told {
@@ -39,7 +42,7 @@ pub fn ask(sql: &str) -> Ask {
         tables: Vec::new(),
         as_known_at: None,
     };
-    Ask { request, hot: Vec::new(), temp: None }
+    Ask { request, hot: Vec::new(), temp: None, why_not: None }
 }
 
 impl Ask {
@@ -61,6 +64,12 @@ impl Ask {
     /// Where rows that do not fit into memory go.
     pub fn temp(mut self, dir: &Path) -> Self {
         self.temp = Some(dir.to_owned());
+        self
+    }
+
+    /// What it wants is not brought.
+    pub fn without(mut self, why: &str) -> Self {
+        self.why_not = Some(why.to_owned());
         self
     }
 
@@ -91,8 +100,10 @@ impl Ask {
     /// The answer, and how the process ended.
     pub fn outcome(&self) -> (Result<Told, Problem>, ExitStatus) {
         let mut child = self.start();
-        let told = read(&mut BufReader::new(child.stdout.take().unwrap()));
-        let input = child.stdin.take();
+        let mut input = child.stdin.take().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = Lines { out, input: &mut input, why_not: self.why_not.clone(), wanted: Vec::new() };
+        let told = read(&mut lines);
         let status = child.wait().unwrap();
         drop(input);
         let mut said = String::new();
@@ -128,33 +139,51 @@ impl Ask {
     }
 }
 
-fn line(from: &mut BufReader<ChildStdout>) -> Result<String, String> {
-    let mut line = String::new();
-    from.read_line(&mut line).map_err(|e| e.to_string())?;
-    line.strip_suffix('\n').map(str::to_owned).ok_or_else(|| format!("the answer breaks off in `{line}`"))
+/// The lines of an answer; what is wanted before them is brought.
+struct Lines<'a> {
+    out: BufReader<ChildStdout>,
+    input: &'a mut ChildStdin,
+    why_not: Option<String>,
+    wanted: Vec<PathBuf>,
 }
 
-fn read(from: &mut BufReader<ChildStdout>) -> Result<Result<Told, Problem>, String> {
-    let first = line(from)?;
+impl Lines<'_> {
+    fn line(&mut self) -> Result<String, String> {
+        loop {
+            let mut line = String::new();
+            self.out.read_line(&mut line).map_err(|e| e.to_string())?;
+            let whole = line.strip_suffix('\n').map(str::to_owned);
+            let line = whole.ok_or_else(|| format!("the answer breaks off in `{line}`"))?;
+            let Ok(Want { want }) = serde_json::from_str(&line) else { return Ok(line) };
+            self.wanted.push(want.clone());
+            let brought = serde_json::to_string(&Brought { want, why_not: self.why_not.clone() }).unwrap();
+            writeln!(self.input, "{brought}").map_err(|e| e.to_string())?;
+        }
+    }
+}
+
+fn read(from: &mut Lines<'_>) -> Result<Result<Told, Problem>, String> {
+    let first = from.line()?;
     let head = match serde_json::from_str::<Said<Head>>(&first).map_err(|e| format!("{e}: {first}"))? {
         Said::Failed { error } => return Ok(Err(error)),
         Said::Told(head) => head,
     };
     let mut bytes = Vec::new();
     loop {
-        let length: u64 = line(from)?.parse().map_err(|e| format!("no length: {e}"))?;
+        let length: u64 = from.line()?.parse().map_err(|e| format!("no length: {e}"))?;
         if length == 0 {
             break;
         }
         let before = bytes.len() as u64;
-        from.take(length).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+        (&mut from.out).take(length).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
         if bytes.len() as u64 - before < length {
             return Err("the answer breaks off in a chunk".to_owned());
         }
     }
-    let last = line(from)?;
+    let last = from.line()?;
+    let wanted = std::mem::take(&mut from.wanted);
     Ok(match serde_json::from_str::<Said<End>>(&last).map_err(|e| format!("{e}: {last}"))? {
         Said::Failed { error } => Err(error),
-        Said::Told(end) => Ok(Told { head, bytes, end }),
+        Said::Told(end) => Ok(Told { head, bytes, end, wanted }),
     })
 }

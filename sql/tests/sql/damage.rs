@@ -1,19 +1,11 @@
 //! A file that is damaged is named, and no answer is made from it.
 
 use crate::ask::ask;
-use crate::data::{parquet, trades};
-use query::{File, Kind, Summed};
+use crate::data::{BLOCK, parquet, summed, trades};
+use query::{File, Kind};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tempfile::tempdir;
-
-const BLOCK: u64 = 4_096;
-
-fn summed(path: &Path) -> File {
-    let bytes = fs::read(path).unwrap();
-    let crc32 = bytes.chunks(BLOCK as usize).map(crc32fast::hash).collect();
-    File::Summed(Summed { path: path.to_owned(), bytes: bytes.len() as u64, block_bytes: BLOCK, crc32 })
-}
 
 /// Every number of every row goes into it.
 const ALL: &str = "SELECT count(*) AS n, sum(number) AS a, sum(price) AS b, max(id_number) AS c, min(symbol) AS d, \
@@ -56,7 +48,7 @@ fn without_checksums_a_page_that_cannot_be_decoded_is_told_with_its_file() {
 #[test]
 fn with_checksums_every_flipped_byte_is_named_or_was_not_needed() {
     let (_dir, files) = written();
-    let sums: Vec<File> = files.iter().map(|path| summed(path)).collect();
+    let sums: Vec<File> = files.iter().map(|path| File::Summed(summed(path))).collect();
     let asked = |sums: &[File]| ask(ALL).files("trades", sums.to_vec(), &[]).outcome().0;
     let right = asked(&sums).unwrap().bytes;
     let whole = fs::read(&files[1]).unwrap();
@@ -88,7 +80,7 @@ fn with_checksums_every_flipped_byte_is_named_or_was_not_needed() {
 #[test]
 fn a_file_of_another_length_than_its_checksums_is_named() {
     let (_dir, files) = written();
-    let sums = vec![summed(&files[1])];
+    let sums = vec![File::Summed(summed(&files[1]))];
     let mut longer = fs::read(&files[1]).unwrap();
     longer.push(0);
     fs::write(&files[1], longer).unwrap();

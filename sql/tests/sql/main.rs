@@ -4,6 +4,7 @@
 
 mod answers;
 mod ask;
+mod away;
 mod damage;
 mod data;
 mod ends;

@@ -34,7 +34,7 @@ pub struct Config {
     /// Whether `endpoint` may be `http://`, which anyone between can read. Default false.
     pub allow_http: bool,
     /// Local copies of files that are there take at most so many bytes; those that were read longest ago go first. What is
-    /// being read comes on top of it. Default 2,147,483,648 (2 GiB).
+    /// being read comes on top of it; one query in SQL reads no more than so much of them. Default 2,147,483,648 (2 GiB).
     pub cache_bytes: u64,
     /// Files of more bytes than this go to S3 in parts of so many, at least 5,242,880; after a break the parts that came
     /// are not sent again. Default 8,388,608 (8 MiB).

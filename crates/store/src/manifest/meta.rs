@@ -2,12 +2,13 @@
 
 use super::Cooling;
 use super::head::Sums;
-use crate::code::{Code, record};
+use crate::code::{Code, choice, record};
 use crate::cold::{self, Upload};
 use crate::ledger::Ledger;
 use crate::table::Table;
 use bus::Cursor;
 use model::{Channel, Date, Event, Flags, InstrumentId, SourceName, Ts};
+use query::{Bound, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ pub(crate) struct FileMeta {
     pub bytes: u64,
     /// A CRC-32 of each 64 KiB.
     pub chunks: Vec<u32>,
+    /// The least and the greatest of its times, and of the texts that all tables have.
+    pub spans: Vec<Span>,
     /// By exchange, product, symbol and source, as the rows are.
     pub runs: Vec<Run>,
 }
@@ -109,9 +112,17 @@ pub struct Note {
 
 record! {
     Run { source, instrument, start, rows, first, last, from, to, channels }
-    FileMeta { id, table, day, level, made, path, rows, bytes, chunks, runs }
+    FileMeta { id, table, day, level, made, path, rows, bytes, chunks, spans, runs }
+    Span { column, min, max }
     Sealed { segment, cursor, at }
     Note { at, what, table, count, why }
+}
+
+choice! {
+    Bound {
+        1 => Time(at),
+        2 => Text(text),
+    }
 }
 
 impl Code for Table {

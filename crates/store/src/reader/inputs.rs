@@ -3,14 +3,14 @@
 use super::Reader;
 use crate::file::CHUNK;
 use crate::ledger::{Row, Wanted};
-use crate::manifest::{FileMeta, State};
-use crate::sql::{Error, Input, Inputs, Kind, Problem};
+use crate::sql::{Cold, Error, Input, Inputs, Kind, Problem};
 use crate::table::Table;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
+use hashbrown::HashMap;
 use model::Ts;
-use query::{File, Summed};
+use query::{Away, File, Summed};
 use std::sync::Arc;
 
 /// The table of what is complete: of every lane every stretch since it began, see [`crate::ledger`].
@@ -27,7 +27,7 @@ impl Inputs for Reader {
             let rows = self.coverage(&Wanted::default(), Ts(i64::MIN), Ts(i64::MAX))?;
             let hot = completeness(&rows).and_then(|batch| stream(&batch));
             let hot = hot.map_err(|e| failed(&e))?;
-            inputs.push(Input { name: COMPLETENESS.to_owned(), files: Vec::new(), hot, held: Vec::new() });
+            inputs.push(Input { name: COMPLETENESS.to_owned(), files: Vec::new(), hot, ..Input::default() });
         }
         Ok(inputs)
     }
@@ -40,41 +40,31 @@ impl Reader {
             return Ok(Vec::new());
         }
         let (state, fresh) = self.fresh(|_| true, tables, &[])?;
-        room(&state, tables)?;
-        let summed = |file: &Arc<FileMeta>| {
-            File::Summed(Summed {
-                path: self.manifest.dir().join(&*file.path),
-                bytes: file.bytes,
-                block_bytes: CHUNK,
-                crc32: file.chunks.clone(),
-            })
-        };
+        let room = state.place.as_ref().map_or(0, |place| place.cache_bytes);
         let input = |table: &Table| {
-            let files = || state.files.values().filter(|file| file.table == *table);
-            let cold = files().filter(|file| state.cold.contains(&file.id));
-            let held = cold.map(|file| self.library.hold(file)).collect::<crate::Result<_>>()?;
-            let files = files().map(summed).collect();
+            let mut cold = HashMap::new();
+            let files = state.files.values().filter(|file| file.table == *table).map(|file| {
+                let path = self.manifest.dir().join(&*file.path);
+                let is_cold = state.cold.contains(&file.id);
+                if is_cold {
+                    cold.insert(path.clone(), Cold::new(&self.library, file));
+                }
+                File::Summed(Summed {
+                    path,
+                    bytes: file.bytes,
+                    block_bytes: CHUNK,
+                    crc32: file.chunks.clone(),
+                    away: is_cold.then(|| Away { rows: file.rows, spans: file.spans.clone() }),
+                })
+            });
+            let files = files.collect();
             let fresh: Vec<_> =
                 fresh.iter().filter(|it| Table::of(&it.event.body) == *table).cloned().collect();
-            Ok(Input { name: table.name().to_owned(), files, hot: Self::fresh_stream(*table, &fresh)?, held })
+            let hot = Self::fresh_stream(*table, &fresh)?;
+            Ok(Input { name: table.name().to_owned(), files, hot, cold, room })
         };
         tables.iter().map(input).collect()
     }
-}
-
-/// Whether all that a query needs of the cold tier fits here at once.
-fn room(state: &State, tables: &[Table]) -> Result<(), Error> {
-    let Some(place) = &state.place else { return Ok(()) };
-    let cold = state.cold.iter().filter_map(|id| state.files.get(id));
-    let bytes: u64 = cold.filter(|file| tables.contains(&file.table)).map(|file| file.bytes).sum();
-    if bytes <= place.cache_bytes {
-        return Ok(());
-    }
-    let message = format!(
-        "the tables of this query have {bytes} bytes in the cold tier, and `store.cold.cache_bytes` is {}",
-        place.cache_bytes
-    );
-    Err(Error::Failed(Problem { kind: Kind::File, message, position: None }))
 }
 
 fn completeness(rows: &[Row]) -> Result<RecordBatch, ArrowError> {

@@ -1,7 +1,5 @@
 //! The frames of an answer, read as they come.
 
-use query::Said;
-use serde::de::DeserializeOwned;
 use std::io;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::ChildStdout;
@@ -21,20 +19,12 @@ impl Frames {
 }
 
 impl<R: AsyncBufRead + Unpin> Frames<R> {
-    /// A line.
+    /// The chunk after the line that tells its length; `None` where the last line follows.
     ///
     /// # Errors
-    /// `UnexpectedEof` where it breaks off, `InvalidData` where it is no such line.
-    pub async fn line<T: DeserializeOwned>(&mut self) -> io::Result<Said<T>> {
-        Ok(serde_json::from_slice(&self.text().await?)?)
-    }
-
-    /// The next chunk; `None` where the last line follows.
-    ///
-    /// # Errors
-    /// As [`Frames::line`].
-    pub async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let length: usize = serde_json::from_slice(&self.text().await?)?;
+    /// `UnexpectedEof` where it breaks off, `InvalidData` where that is no length.
+    pub async fn chunk(&mut self, length: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let length: usize = serde_json::from_slice(length)?;
         if length > CHUNK_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a chunk of {length} bytes")));
         }
@@ -43,7 +33,11 @@ impl<R: AsyncBufRead + Unpin> Frames<R> {
         Ok((length > 0).then_some(bytes))
     }
 
-    async fn text(&mut self) -> io::Result<Vec<u8>> {
+    /// A line.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where it breaks off.
+    pub async fn text(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         (&mut self.0).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;
         if line.pop() == Some(b'\n') { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
@@ -53,7 +47,7 @@ impl<R: AsyncBufRead + Unpin> Frames<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use query::{End, Head};
+    use query::{End, Head, Said};
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_anywhere_is_told() {
@@ -61,12 +55,15 @@ mod tests {
         for cut in 0..=whole.len() {
             let mut frames = Frames(&whole[..cut]);
             let read = async {
-                let _: Said<Head> = frames.line().await?;
+                let _: Said<Head> = serde_json::from_slice(&frames.text().await?)?;
                 let mut rows = Vec::new();
-                while let Some(chunk) = frames.chunk().await? {
+                loop {
+                    let length = frames.text().await?;
+                    let Some(chunk) = frames.chunk(&length).await? else { break };
                     rows.extend(chunk);
                 }
-                io::Result::Ok((rows, frames.line::<End>().await?))
+                let end: Said<End> = serde_json::from_slice(&frames.text().await?)?;
+                io::Result::Ok((rows, end))
             };
             match read.await {
                 Ok((rows, end)) => {
@@ -81,8 +78,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_length_that_is_no_length_is_told() {
-        for text in ["x\n", "-1\n", "999999999999\n", "\n"] {
-            assert!(Frames(text.as_bytes()).chunk().await.is_err(), "{text}");
+        for text in ["x", "-1", "999999999999", ""] {
+            assert!(Frames(&b""[..]).chunk(text.as_bytes()).await.is_err(), "{text}");
         }
     }
 }

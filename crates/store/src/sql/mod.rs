@@ -1,17 +1,21 @@
 //! SQL over what is kept, answered by a process of its own for each query: [`query`] says how they speak.
 //!
 //! A query can starve or crash only itself. It reads what it is handed: the files of the tables that it names, with their
-//! checksums, and the rows that stand in no file yet.
+//! checksums, and the rows that stand in no file yet. A file of the cold tier is brought when the query reads from it.
 
 mod config;
 mod frames;
 
-pub use crate::library::Held;
+pub use crate::library::{Cold, Held};
 pub use config::Config;
 pub use query::{Column, End, Format, Kind, Position, Problem};
 
+use crate::archive::words;
 use frames::Frames;
-use query::{EXIT_TIME, File, Head, Needs, OUT_OF_MEMORY, Request, Table};
+use hashbrown::HashMap;
+use query::{Brought, EXIT_TIME, File, Head, Needs, OUT_OF_MEMORY, Request, Table, Want};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -28,6 +32,7 @@ const SAID_BYTES_MAX: u64 = 2_048;
 const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A table that is handed to a query.
+#[derive(Default)]
 pub struct Input {
     /// As the query calls it.
     pub name: String,
@@ -35,8 +40,10 @@ pub struct Input {
     pub files: Vec<File>,
     /// Its rows that are in no file, as an Arrow IPC stream; without rows where all are in files.
     pub hot: Vec<u8>,
-    /// Keeps its files where they are until the process has opened them.
-    pub held: Vec<Held>,
+    /// Those of its files that are brought when they are wanted, by their paths.
+    pub cold: HashMap<PathBuf, Cold>,
+    /// How many bytes of such files a query may want.
+    pub room: u64,
 }
 
 /// Who has the tables.
@@ -143,12 +150,12 @@ impl Sql {
         let deadline = Instant::now() + Duration::from_secs(self.config.seconds) + OVERDUE;
         let names = self.needs(&program, &ask.sql, deadline).await?;
         let inputs = self.inputs(names).await?;
-        let mut held = Vec::new();
+        let mut fetches = Fetches::default();
         let (tables, hot): (Vec<Table>, Vec<Vec<u8>>) = inputs
             .into_iter()
-            .map(|input| {
-                held.extend(input.held);
-                let (name, files, hot) = (input.name, input.files, input.hot);
+            .map(|Input { name, files, hot, cold, room }| {
+                fetches.cold.extend(cold);
+                fetches.room = fetches.room.max(room);
                 (Table { name, files, hot_bytes: hot.len() as u64 }, hot)
             })
             .unzip();
@@ -156,11 +163,10 @@ impl Sql {
         let Ask { sql, format, as_known_at, .. } = ask;
         let request = Request { sql, format, limits, tables, as_known_at };
         let mut process = Process::start(&program, &[], &self.config.temp_dir, deadline)?;
-        let mut line = serde_json::to_vec(&request).map_err(|e| process.failed(e.into()))?;
-        line.push(b'\n');
+        process.fetches = fetches;
+        let line = process.written(&request)?;
         process.tell(std::iter::once(line).chain(hot)).await?;
         let head = process.line::<Head>().await?;
-        drop(held);
         Ok(Answer { columns: head.columns, process, _turn: turn })
     }
 
@@ -210,7 +216,8 @@ impl Answer {
     /// # Errors
     /// [`Error`]; then what came before is not a whole answer.
     pub async fn next(&mut self) -> Result<Part, Error> {
-        let chunk = timeout_at(self.process.deadline, self.process.frames.chunk()).await;
+        let length = self.process.said().await?;
+        let chunk = timeout_at(self.process.deadline, self.process.frames.chunk(&length)).await;
         match chunk.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(Some(bytes)) => Ok(Part::Rows(bytes)),
             Ok(None) => self.process.line::<End>().await.map(Part::End),
@@ -228,6 +235,34 @@ struct Process {
     frames: Frames,
     said: Option<ChildStderr>,
     deadline: Instant,
+    fetches: Fetches,
+}
+
+/// Files of the cold tier that a query may want, and those that it wanted.
+#[derive(Default)]
+struct Fetches {
+    cold: HashMap<PathBuf, Cold>,
+    room: u64,
+    held: Vec<Held>,
+    held_bytes: u64,
+}
+
+impl Fetches {
+    /// Brings a file, and keeps it here; otherwise why not, in words.
+    async fn bring(&mut self, path: &Path) -> Result<(), String> {
+        let cold = self.cold.remove(path).ok_or("it is none of the cold tier, or was wanted twice")?;
+        self.held_bytes += cold.bytes();
+        if self.held_bytes > self.room {
+            return Err(format!(
+                "the query reads {} bytes of the cold tier or more, and `store.cold.cache_bytes` is {}",
+                self.held_bytes, self.room
+            ));
+        }
+        let brought = tokio::task::spawn_blocking(move || cold.bring()).await;
+        let held = brought.map_err(|e| e.to_string())?;
+        self.held.push(held.map_err(|e| words(&e))?);
+        Ok(())
+    }
 }
 
 impl Process {
@@ -242,7 +277,15 @@ impl Process {
         let mut child = command.spawn().map_err(failed)?;
         let (input, said) = (child.stdin.take(), child.stderr.take());
         let out = child.stdout.take().ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
-        Ok(Self { program: program.to_owned(), child, input, frames: Frames::new(out), said, deadline })
+        Ok(Self {
+            program: program.to_owned(),
+            child,
+            input,
+            frames: Frames::new(out),
+            said,
+            deadline,
+            fetches: Fetches::default(),
+        })
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -265,13 +308,36 @@ impl Process {
         }
     }
 
+    /// Something as a line.
+    fn written(&self, it: &impl Serialize) -> Result<Vec<u8>, Error> {
+        let mut line = serde_json::to_vec(it).map_err(|e| self.failed(e.into()))?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    /// The next line of the answer; files that are wanted before it are brought.
+    async fn said(&mut self) -> Result<Vec<u8>, Error> {
+        loop {
+            let text = timeout_at(self.deadline, self.frames.text()).await;
+            let text = match text.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(text) => text,
+                Err(error) => return Err(self.died(error).await),
+            };
+            let Ok(Want { want }) = serde_json::from_slice(&text) else { return Ok(text) };
+            let brought = timeout_at(self.deadline, self.fetches.bring(&want)).await;
+            let why_not = brought.unwrap_or_else(|_| Err("the time of the query is over".to_owned())).err();
+            let line = self.written(&Brought { want, why_not })?;
+            self.tell(std::iter::once(line)).await?;
+        }
+    }
+
     /// A line that says what was asked for, or why it cannot be had.
-    async fn line<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Error> {
-        let said = timeout_at(self.deadline, self.frames.line()).await;
-        match said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+    async fn line<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        let said = self.said().await?;
+        match serde_json::from_slice(&said) {
             Ok(query::Said::Told(said)) => Ok(said),
             Ok(query::Said::Failed { error }) => Err(Error::Failed(error)),
-            Err(error) => Err(self.died(error).await),
+            Err(error) => Err(self.failed(error.into())),
         }
     }
 

@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::cold::ColdStep;
 use store::ledger::Wanted;
-use store::sql::Inputs as _;
 use store::{Config, Error, Reader, Step, Store, Table, backup, restore};
 
-const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 /// Everything that is merged goes to a folder, and nothing stays here.
 pub fn into(config: &Config, place: &Path) -> Config {
@@ -417,28 +416,6 @@ async fn a_catalogue_made_again_of_its_journal_knows_what_stands_in_the_cold_tie
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!((reader.cold().files, reader.cold().bytes), (cold.files, cold.bytes));
     assert_eq!(read(&reader, everything()), events);
-}
-
-#[tokio::test]
-async fn a_query_is_handed_what_stands_in_the_cold_tier_or_told_that_it_does_not_fit() {
-    let (dir, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut config = into(&small(dir.path()), place.path());
-    three_days(&config).await;
-    let tables = ["trades".to_owned(), "book_deltas".to_owned()];
-    let reader = Reader::open(dir.path()).unwrap();
-    let Err(store::sql::Error::Failed(problem)) = reader.tables(&tables) else { panic!() };
-    assert!(problem.message.contains("store.cold.cache_bytes"), "{problem:?}");
-    config.cold.cache_bytes = reader.cold().bytes;
-    compact(&config);
-    let reader = Reader::open(dir.path()).unwrap();
-    let inputs = reader.tables(&tables).unwrap();
-    for input in &inputs {
-        assert!(input.files.len() > 1 && input.files.iter().all(|file| file.path().exists()));
-    }
-    // Another question does not take them away while the first one is not read.
-    let other = read(&reader, everything());
-    assert!(!other.is_empty());
-    assert!(inputs.iter().flat_map(|input| &input.files).all(|file| file.path().exists()));
 }
 
 #[tokio::test]

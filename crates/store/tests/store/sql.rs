@@ -1,13 +1,15 @@
 //! SQL over what is kept: the asking side with programs that misbehave, and the program itself where it was built.
 
-use crate::files::{EPOCH, all, run, small};
-use model::Body;
+use crate::cold::{DAY_MS, into, three_days};
+use crate::files::{EPOCH, all, compact, run, small};
+use bus::Published;
+use model::{Body, Ts};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::Table;
 use store::sql::{Answer, Ask, Config, End, Error, Format, Input, Inputs, Kind, Part, Sql};
+use store::{Reader, Table};
 
 /// The program, where `scripts/test` has built it.
 fn built() -> Option<PathBuf> {
@@ -219,4 +221,66 @@ async fn a_file_with_a_flipped_byte_is_named() {
     }
     fs::write(file, whole).unwrap();
     assert_eq!(rows(&sql(), text).await.unwrap(), right);
+}
+
+#[tokio::test]
+async fn a_wish_for_a_file_that_nobody_has_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!(
+        r#"echo '{{"want":"/nowhere.parquet"}}'; read first; {HEAD} echo '{{"want":"/nowhere.parquet"}}'; read second
+        printf '%s\n%s' "${{#second}}" "$second"; printf '0\n'; echo '{{"rows":1,"cut":false}}'"#
+    );
+    let sql = Sql::new(acting(dir.path(), &script), Arc::new(Nothing));
+    let (told, _) = asked(&sql, "SELECT 1").await.unwrap();
+    let told: query::Brought = serde_json::from_str(&told).unwrap();
+    assert!(told.want == Path::new("/nowhere.parquet") && told.why_not.is_some(), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_query_fetches_of_the_cold_tier_only_what_it_reads() {
+    let Some(program) = built() else { return };
+    let (dir, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut config = into(&small(dir.path()), place.path());
+    let events = three_days(&config).await;
+    let trades = |until: Ts| {
+        let is_one =
+            |it: &&Published| Table::of(&it.event.body) == Table::Trades && store::when(&it.event) < until;
+        events.iter().filter(is_one).count()
+    };
+    let (first_day, all) = (trades(Ts::from_ms((EPOCH + DAY_MS).cast_signed())), trades(Ts(i64::MAX)));
+    assert!(first_day > 0 && first_day < all);
+    let bytes = Reader::open(dir.path()).unwrap().cold().bytes;
+    let mut asks = |cache_bytes: u64| {
+        config.cold.cache_bytes = cache_bytes;
+        compact(&config);
+        let reader = Reader::open(dir.path()).unwrap();
+        let config = Config { program: program.clone(), ..Config::default() };
+        (Sql::new(config, Arc::new(reader.clone())), reader)
+    };
+    let count = |of: &str| format!("SELECT count({of}) AS n FROM trades");
+    let told = |n: usize| format!(r#"[{{"n":{n}}}]"#);
+
+    let (sql, reader) = asks(bytes);
+    assert_eq!(rows(&sql, &count("*")).await.unwrap(), told(all));
+    assert_eq!(reader.cold().cached_files, 0, "how many rows there are is known without a file");
+    let day = format!("{} WHERE ts_recv < to_timestamp_millis({})", count("price"), EPOCH + DAY_MS);
+    assert_eq!(rows(&sql, &day).await.unwrap(), told(first_day));
+    let of_a_day = reader.cold().cached_files;
+    assert!(of_a_day > 0 && of_a_day < reader.cold().files / 2, "{:?}", reader.cold());
+    assert_eq!(rows(&sql, &count("price")).await.unwrap(), told(all));
+    assert!(reader.cold().cached_files > of_a_day);
+
+    let (sql, _) = asks(1);
+    let error = rows(&sql, &day).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Failed(p) if p.kind == Kind::File && p.message.contains("store.cold.cache_bytes")),
+        "{error}"
+    );
+    let (sql, _) = asks(bytes);
+    fs::rename(place.path(), dir.path().join("elsewhere")).unwrap();
+    let error = rows(&sql, &count("price")).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Failed(p) if p.kind == Kind::File && p.message.contains("qingxi-cold")),
+        "{error}"
+    );
 }
