@@ -14,6 +14,7 @@ use crate::manifest::Manifest;
 use crate::table::{COMMON, Definitions, Table, Type};
 use crate::{Error, Result};
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 pub(crate) use batches::Batches;
@@ -44,7 +45,7 @@ const KEY_VERSION: &str = "qingxi.version";
 const KEY_DEFINITIONS: &str = "qingxi.definitions";
 /// How many bytes one checksum is of.
 pub(crate) const CHUNK: u64 = 64 << 10;
-const ROW_GROUP_ROWS: usize = 131_072;
+const ROW_GROUP_ROWS: usize = 524_288;
 const PAGE_ROWS: usize = 16_384;
 /// Definitions of more bytes than this are not unpacked.
 const DEFINITIONS_MAX: u64 = 256 << 20;
@@ -62,16 +63,36 @@ pub(crate) struct Written {
     pub spans: Vec<Span>,
 }
 
-/// Numbers that repeat so much that a dictionary takes less than the compressed values; by measurement on recordings.
+/// Numbers that mostly repeat so much that a dictionary takes less than the compressed values; by measurement on recordings.
 const REPEATED: [(Table, &str); 3] =
     [(Table::Trades, "quantity"), (Table::BookDeltas, "price"), (Table::BookDeltas, "quantity")];
 /// How hard what is written once and soon merged is compressed.
 pub(crate) const QUICK: i32 = 3;
 /// How hard what is kept is compressed.
-pub(crate) const THOROUGH: i32 = 9;
+const THOROUGH: i32 = 9;
+/// How hard few rows are compressed that are kept: it takes ten times as long.
+const UTMOST: i32 = 19;
+/// So many rows are few.
+const FEW_ROWS: u64 = 1 << 20;
+/// Of what is kept the first rows are written with and without a dictionary, to see which takes less.
+const SAMPLE_ROWS: u64 = 65_536;
 
-/// How the columns of a table are written, at a level of zstd.
+/// The level of zstd of so many rows that are kept.
+pub(crate) const fn thorough(rows: u64) -> i32 {
+    if rows <= FEW_ROWS { UTMOST } else { THOROUGH }
+}
+
+/// How the columns of a table are written when nobody looks at the rows first, at a level of zstd.
 pub(crate) fn properties(table: Table, level: i32) -> Result<WriterProperties, ParquetError> {
+    properties_with(table, level, |_, name| REPEATED.contains(&(table, name)))
+}
+
+/// How the columns of a table are written, with a dictionary for some of the numbers, by place and name.
+fn properties_with(
+    table: Table,
+    level: i32,
+    repeats: impl Fn(usize, &str) -> bool,
+) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("qingxi".to_owned())
@@ -82,25 +103,49 @@ pub(crate) fn properties(table: Table, level: i32) -> Result<WriterProperties, P
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));
-    for column in table.columns() {
+    for (place, column) in table.columns().iter().enumerate() {
         let path = ColumnPath::from(column.name.as_str());
         let counts = matches!(column.of, Type::U64 | Type::I64 | Type::Time) && column.name != COMMON[0].0;
         if counts {
             builder = builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        } else if column.of == Type::Number && !REPEATED.contains(&(table, &*column.name)) {
+        } else if column.of == Type::Number && !repeats(place, &column.name) {
             builder = builder.set_column_dictionary_enabled(path, false);
         }
     }
     Ok(builder.build())
 }
 
+/// How these rows, the first of a file, are best written.
+fn measured(table: Table, level: i32, rows: &[RecordBatch]) -> Result<WriterProperties, ParquetError> {
+    let mut repeated = Vec::new();
+    for (place, column) in table.columns().iter().enumerate().filter(|(_, it)| it.of == Type::Number) {
+        let schema: SchemaRef = table.schema().project(&[place])?.into();
+        let bytes = |dictionary: bool| -> Result<usize, ParquetError> {
+            let path = ColumnPath::from(column.name.as_str());
+            let all = properties_with(table, level, |_, _| true)?.into_builder();
+            let one = all.set_column_dictionary_enabled(path, dictionary).build();
+            let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(one))?;
+            rows.iter().try_for_each(|batch| writer.write(&batch.project(&[place])?))?;
+            Ok(writer.into_inner()?.len())
+        };
+        if bytes(true)? < bytes(false)? {
+            repeated.push(place);
+        }
+    }
+    properties_with(table, level, |place, _| repeated.contains(&place))
+}
+
 /// Writes a file of one table. It has its name only when it is whole.
 pub(crate) struct Writer {
     table: Table,
-    arrow: ArrowWriter<Tally>,
+    level: i32,
     rows: u64,
+    /// Until it is known how its rows are best written, these are all of them.
+    begun: Option<(Tally, Vec<RecordBatch>)>,
+    /// From then on; not there either where beginning failed.
+    arrow: Option<ArrowWriter<Tally>>,
     files: Arc<dyn Files>,
     path: PathBuf,
     part: PathBuf,
@@ -120,12 +165,8 @@ impl Writer {
             manifest.make_folder(dir).map_err(failed)?;
         }
         let file = files.create(&part).inspect_err(|_| manifest.forget_folders()).map_err(failed)?;
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties(table, level).map_err(|e| failed(to_io(e)))?)
-            .with_skip_arrow_metadata(true);
-        let arrow = ArrowWriter::try_new_with_options(Tally::new(file), table.schema(), options)
-            .map_err(|e| failed(to_io(e)))?;
-        Ok(Self { table, arrow, rows: 0, files, path, part })
+        let begun = Some((Tally::new(file), Vec::new()));
+        Ok(Self { table, level, rows: 0, begun, arrow: None, files, path, part })
     }
 
     /// Appends rows.
@@ -134,7 +175,36 @@ impl Writer {
     /// [`Error::Disk`].
     pub fn put(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        self.arrow.write(batch).map_err(|e| self.failed("write", e))
+        if let Some((_, rows)) = &mut self.begun {
+            rows.push(batch.clone());
+            if self.level > QUICK && self.rows < SAMPLE_ROWS {
+                return Ok(());
+            }
+            return self.arrow().map(|_| ());
+        }
+        self.arrow()?.write(batch).map_err(|e| self.failed("write", e))
+    }
+
+    /// What writes, with all that was put.
+    fn arrow(&mut self) -> Result<&mut ArrowWriter<Tally>> {
+        if let Some((file, rows)) = self.begun.take() {
+            let (table, level) = (self.table, self.level);
+            let properties =
+                if level > QUICK { measured(table, level, &rows) } else { properties(table, level) };
+            let arrow = properties.and_then(|properties| {
+                let options =
+                    ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+                let mut arrow = ArrowWriter::try_new_with_options(file, table.schema(), options)?;
+                rows.iter().try_for_each(|batch| arrow.write(batch))?;
+                Ok(arrow)
+            });
+            self.arrow = Some(arrow.map_err(|e| self.failed("write", e))?);
+        }
+        let part = &self.part;
+        self.arrow.as_mut().ok_or_else(|| {
+            let source = io::Error::other("it could not be begun");
+            Error::Disk { doing: "write", path: part.clone(), source }
+        })
     }
 
     /// How many rows it has.
@@ -142,9 +212,9 @@ impl Writer {
         self.rows
     }
 
-    /// About how many bytes it has.
+    /// About how many bytes it has; 0 while it has few rows.
     pub fn bytes(&self) -> u64 {
-        (self.arrow.bytes_written() + self.arrow.in_progress_size()) as u64
+        self.arrow.as_ref().map_or(0, |arrow| (arrow.bytes_written() + arrow.in_progress_size()) as u64)
     }
 
     /// Ends the file; when it returns the file outlives a loss of power, by its name too.
@@ -154,15 +224,16 @@ impl Writer {
     pub fn finish(mut self, definitions: &Definitions) -> Result<Written> {
         let mut plain = Vec::new();
         definitions.put(&mut plain);
-        let failed = |doing, source| Error::Disk { doing, path: self.part.clone(), source };
-        let packed = zstd::encode_all(plain.as_slice(), 3).map_err(|e| failed("write", e))?;
-        for (key, value) in [(KEY_VERSION, VERSION.to_owned()), (KEY_DEFINITIONS, BASE64.encode(packed))] {
-            self.arrow.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
-        }
-        self.arrow.flush().map_err(|e| self.failed("write", e))?;
-        let spans = spans(self.table, self.arrow.flushed_row_groups());
-        let Self { arrow, rows, files, path, part, .. } = self;
+        self.arrow()?;
+        let Self { table, arrow, rows, files, path, part, .. } = self;
         let failed = |doing, source| Error::Disk { doing, path: part.clone(), source };
+        let packed = zstd::encode_all(plain.as_slice(), QUICK).map_err(|e| failed("write", e))?;
+        let mut arrow = arrow.ok_or_else(|| failed("write", io::ErrorKind::BrokenPipe.into()))?;
+        for (key, value) in [(KEY_VERSION, VERSION.to_owned()), (KEY_DEFINITIONS, BASE64.encode(packed))] {
+            arrow.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
+        arrow.flush().map_err(|e| failed("write", to_io(e)))?;
+        let spans = spans(table, arrow.flushed_row_groups());
         let (mut file, bytes, chunks) = arrow.into_inner().map_err(|e| failed("write", to_io(e)))?.finish();
         file.sync().map_err(|e| failed("write", e))?;
         drop(file);

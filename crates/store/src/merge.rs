@@ -4,7 +4,7 @@
 //! then those of the second. Nothing is decoded to events; only the places of definitions change.
 
 use crate::Result;
-use crate::file::{Batches, Opened, THOROUGH, Writer, Written};
+use crate::file::{Batches, Opened, QUICK, Writer, Written, thorough};
 use crate::manifest::{Change, FileMeta, Manifest, Run};
 use crate::seal::{BATCH_ROWS, Key, path};
 use crate::table::{COMMON, Definitions, Table};
@@ -103,6 +103,8 @@ pub(crate) fn merge(
         }
     }
     let next = manifest.state().next;
+    let rows = files.iter().map(|file| file.rows).sum();
+    let zstd = if level == LEVEL_DAY { thorough(rows) } else { QUICK };
     let mut out = Out {
         manifest,
         table,
@@ -110,6 +112,7 @@ pub(crate) fn merge(
         level,
         made,
         next,
+        zstd,
         bytes_max: config.file_bytes,
         open: None,
         done: Vec::new(),
@@ -204,6 +207,8 @@ struct Out<'a> {
     level: u8,
     made: Ts,
     next: u64,
+    /// At which level it is compressed.
+    zstd: i32,
     bytes_max: u64,
     open: Option<OpenFile>,
     done: Vec<FileMeta>,
@@ -232,7 +237,7 @@ impl Out<'_> {
         }
         self.end()?;
         let path = path(self.table, self.day, self.next, name);
-        let writer = Writer::create(self.manifest, self.table, THOROUGH, &path)?;
+        let writer = Writer::create(self.manifest, self.table, self.zstd, &path)?;
         let (definitions, runs) = (Definitions::default(), Vec::new());
         self.open = Some(OpenFile { writer, path, own: name.is_some(), definitions, runs, last: None });
         self.next += 1;
