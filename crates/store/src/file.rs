@@ -69,18 +69,11 @@ const REPEATED: [(Table, &str); 3] =
 /// How hard what is written once and soon merged is compressed.
 pub(crate) const QUICK: i32 = 3;
 /// How hard what is kept is compressed.
-const THOROUGH: i32 = 9;
-/// How hard few rows are compressed that are kept: it takes ten times as long.
-const UTMOST: i32 = 19;
-/// So many rows are few.
-const FEW_ROWS: u64 = 1 << 20;
+pub(crate) const THOROUGH: i32 = 9;
+/// How hard it can be, in ten times as long.
+pub(crate) const UTMOST: i32 = 19;
 /// Of what is kept the first rows are written with and without a dictionary, to see which takes less.
 const SAMPLE_ROWS: u64 = 65_536;
-
-/// The level of zstd of so many rows that are kept.
-pub(crate) const fn thorough(rows: u64) -> i32 {
-    if rows <= FEW_ROWS { UTMOST } else { THOROUGH }
-}
 
 /// How the columns of a table are written when nobody looks at the rows first, at a level of zstd.
 pub(crate) fn properties(table: Table, level: i32) -> Result<WriterProperties, ParquetError> {

@@ -4,7 +4,7 @@
 //! then those of the second. Nothing is decoded to events; only the places of definitions change.
 
 use crate::Result;
-use crate::file::{Batches, Opened, QUICK, Writer, Written, thorough};
+use crate::file::{Batches, Opened, QUICK, THOROUGH, UTMOST, Writer, Written};
 use crate::manifest::{Change, FileMeta, Manifest, Run};
 use crate::seal::{BATCH_ROWS, Key, path};
 use crate::table::{COMMON, Definitions, Table};
@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// So many files of one table, day and level become one of the next level.
 const FAN_IN: usize = 8;
+/// So many rows are few: some seconds of work.
+const FEW_ROWS: u64 = 1 << 20;
 /// The level of the files of a day that is over.
 pub(crate) const LEVEL_DAY: u8 = u8::MAX;
 /// An instrument with so many rows of a day gets a file of its own.
@@ -44,12 +46,20 @@ pub struct MergeReport {
 pub(crate) struct Plan {
     files: Vec<Arc<FileMeta>>,
     level: u8,
+    /// At which level of zstd.
+    zstd: i32,
 }
 
 impl Plan {
     /// How many bytes the files have.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Where nothing waits to be sealed meanwhile: few rows of a day that is over are compressed as hard as can be.
+    pub fn at_rest(self) -> Self {
+        let rows: u64 = self.files.iter().map(|file| file.rows).sum();
+        if self.level == LEVEL_DAY && rows <= FEW_ROWS { Self { zstd: UTMOST, ..self } } else { self }
     }
 }
 
@@ -65,14 +75,18 @@ pub(crate) fn plan(manifest: &Manifest, bytes_max: u64, over: impl Fn(Date, Ts) 
         let fresh = files.iter().filter(|file| file.level != LEVEL_DAY).map(|file| file.made).max();
         let fits = |files: &[&Arc<FileMeta>]| files.iter().map(|file| file.bytes).sum::<u64>() <= bytes_max;
         if fresh.is_some_and(|made| over(day, made)) && fits(&files) {
-            return Some(Plan { files: files.into_iter().cloned().collect(), level: LEVEL_DAY });
+            return Some(Plan {
+                files: files.into_iter().cloned().collect(),
+                level: LEVEL_DAY,
+                zstd: THOROUGH,
+            });
         }
         for level in 0..LEVEL_DAY - 1 {
             let of = files.iter().copied().filter(|file| file.level == level);
             let of: Vec<_> = of.take(FAN_IN).collect();
             if of.len() == FAN_IN && fits(&of) {
                 let files = of.into_iter().cloned().collect();
-                return Some(Plan { files, level: level + 1 });
+                return Some(Plan { files, level: level + 1, zstd: QUICK });
             }
         }
     }
@@ -88,7 +102,7 @@ pub(crate) fn merge(
     config: &Config,
     plan: Plan,
 ) -> Result<(MergeReport, Vec<Arc<FileMeta>>)> {
-    let Plan { mut files, level } = plan;
+    let Plan { mut files, level, zstd } = plan;
     // In the order of the bus, so that rows of an instrument stay in it.
     files.sort_by_key(|file| file.runs.iter().map(|run| run.first).min());
     let Some(first) = files.first() else { return Ok(<_>::default()) };
@@ -103,8 +117,6 @@ pub(crate) fn merge(
         }
     }
     let next = manifest.state().next;
-    let rows = files.iter().map(|file| file.rows).sum();
-    let zstd = if level == LEVEL_DAY { thorough(rows) } else { QUICK };
     let mut out = Out {
         manifest,
         table,

@@ -180,7 +180,7 @@ impl Store {
         while next(&mut self.keeper, &|keeper| keeper.seal(to))? {}
         let merge = |keeper: &mut Keeper| {
             let plan = merge::plan(&keeper.manifest, u64::MAX, |_, _| true);
-            plan.map(|plan| keeper.merge(plan)).transpose()
+            plan.map(|plan| keeper.merge(plan.at_rest())).transpose()
         };
         while next(&mut self.keeper, &merge)? {}
         let log_bytes = self.log.bytes();

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 const HOUR_MS: u64 = 3_600_000;
 /// Moves of the market in a second: so many that a day is over in minutes.
 const MOVES_PER_S: u32 = 2;
-/// So many events wait at most to be safe.
+/// So many events wait at most to be safe, and to be in files: an hour of the venue is a second of ours.
 const AHEAD: u64 = 20_000;
 /// What log and files may take.
 const BUDGET_BYTES: u64 = 12 << 20;
@@ -161,7 +161,11 @@ impl Kept {
     }
 
     fn on(&mut self, event: &Event) {
-        while !self.bus.is_ready() || self.events.saturating_sub(self.acked.borrow().kept) > AHEAD {
+        let behind = |done: u64, most: u64| self.events.saturating_sub(done) > most;
+        while !self.bus.is_ready()
+            || behind(self.acked.borrow().kept, AHEAD)
+            || behind(self.metrics.store.sealed.get(), AHEAD)
+        {
             std::thread::sleep(Duration::from_micros(200));
         }
         self.now = self.now.max(event.stamp.ts_recv);
