@@ -77,14 +77,14 @@ const SAMPLE_ROWS: u64 = 65_536;
 
 /// How the columns of a table are written when nobody looks at the rows first, at a level of zstd.
 pub(crate) fn properties(table: Table, level: i32) -> Result<WriterProperties, ParquetError> {
-    properties_with(table, level, |_, name| REPEATED.contains(&(table, name)))
+    properties_with(table, level, |name| REPEATED.contains(&(table, name)))
 }
 
-/// How the columns of a table are written, with a dictionary for some of the numbers, by place and name.
+/// How the columns of a table are written, with a dictionary for some of the numbers.
 fn properties_with(
     table: Table,
     level: i32,
-    repeats: impl Fn(usize, &str) -> bool,
+    repeats: impl Fn(&str) -> bool,
 ) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -96,14 +96,14 @@ fn properties_with(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));
-    for (place, column) in table.columns().iter().enumerate() {
+    for column in table.columns() {
         let path = ColumnPath::from(column.name.as_str());
         let counts = matches!(column.of, Type::U64 | Type::I64 | Type::Time) && column.name != COMMON[0].0;
         if counts {
             builder = builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        } else if column.of == Type::Number && !repeats(place, &column.name) {
+        } else if column.of == Type::Number && !repeats(&column.name) {
             builder = builder.set_column_dictionary_enabled(path, false);
         }
     }
@@ -116,18 +116,16 @@ fn measured(table: Table, level: i32, rows: &[RecordBatch]) -> Result<WriterProp
     for (place, column) in table.columns().iter().enumerate().filter(|(_, it)| it.of == Type::Number) {
         let schema: SchemaRef = table.schema().project(&[place])?.into();
         let bytes = |dictionary: bool| -> Result<usize, ParquetError> {
-            let path = ColumnPath::from(column.name.as_str());
-            let all = properties_with(table, level, |_, _| true)?.into_builder();
-            let one = all.set_column_dictionary_enabled(path, dictionary).build();
-            let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(one))?;
+            let properties = properties_with(table, level, |_| dictionary)?;
+            let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
             rows.iter().try_for_each(|batch| writer.write(&batch.project(&[place])?))?;
             Ok(writer.into_inner()?.len())
         };
         if bytes(true)? < bytes(false)? {
-            repeated.push(place);
+            repeated.push(&*column.name);
         }
     }
-    properties_with(table, level, |place, _| repeated.contains(&place))
+    properties_with(table, level, |name| repeated.contains(&name))
 }
 
 /// Writes a file of one table. It has its name only when it is whole.
