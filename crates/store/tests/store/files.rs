@@ -291,7 +291,7 @@ async fn the_budget_holds_while_there_is_always_more_to_seal_and_to_merge() {
     for published in all(EPOCH, 30_000) {
         bus.ready().await;
         let cursor = bus.publish(published.event, published.ts_pub);
-        if cursor.number % 500 == 0 {
+        if cursor.number.is_multiple_of(500) {
             running.acked().wait_for(|acked| acked.cursor == Some(cursor)).await.unwrap();
             running.control().seal().await;
             most = most.max(bytes());
@@ -333,7 +333,7 @@ async fn no_row_is_deleted_to_merge_a_day_that_is_large_for_the_budget() {
     for published in snapshots(epoch) {
         bus.ready().await;
         let cursor = bus.publish(published.event, published.ts_pub);
-        if cursor.number % 10 == 0 {
+        if cursor.number.is_multiple_of(10) {
             running.acked().wait_for(|acked| acked.cursor == Some(cursor)).await.unwrap();
             running.control().seal().await;
         }
