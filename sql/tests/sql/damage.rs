@@ -54,7 +54,7 @@ fn with_checksums_every_flipped_byte_is_named_or_was_not_needed() {
     let whole = fs::read(&files[1]).unwrap();
     let (mut named, mut unneeded) = (0, 0);
     // Every block of the file, its footer and its very ends.
-    let places = (0..whole.len()).step_by(BLOCK as usize - 1).chain([0, whole.len() - 5, whole.len() - 1]);
+    let places = (0..whole.len()).step_by(BLOCK - 1).chain([0, whole.len() - 5, whole.len() - 1]);
     for at in places {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
