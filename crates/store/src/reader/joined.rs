@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// About how many trades are joined at once.
-const PIECE_ROWS: u64 = 1 << 16;
+const PIECE_ROWS: u64 = 1 << 17;
 /// What stands beside a trade of its quote; of a file's columns.
 const OF_QUOTE: [&str; 5] = ["bid_price", "bid_quantity", "ask_price", "ask_quantity", "exact"];
 

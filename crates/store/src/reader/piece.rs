@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many rows are decoded at once.
-const PIECE_ROWS: u64 = 1 << 16;
+const PIECE_ROWS: u64 = 1 << 17;
 
 /// Rows of a file.
 pub(super) struct Piece {
